@@ -1,0 +1,21 @@
+// The CPU backend: Ops on host memory, one kernel build per ISA chosen at load, spread over one ThreadPool.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/ops.h"
+#include "engine/thread_pool.h"
+
+namespace toolgrad {
+
+enum class Isa { kPortable, kAvx2, kAvx512 };
+
+Isa best_isa();                          // what this processor (and operating system) supports
+Isa isa_from_name(const std::string&);   // "portable" | "avx2" | "avx512"; throws Error("ERR_ISA") with the accepted names
+const char* isa_name(Isa);
+
+// The backend for one ISA; throws Error("ERR_ISA") when this processor lacks it. The pool must outlive the ops.
+std::unique_ptr<Ops> make_cpu_ops(Isa, ThreadPool&);
+
+}  // namespace toolgrad

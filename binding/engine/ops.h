@@ -1,0 +1,247 @@
+// THE CONTRACT: every operation a backend provides, its shapes, its in-place rules and its order of reduction.
+//
+// Dimensions: T tokens (rows), C hidden width, H query heads, G key/value heads, D head size, F feed-forward width,
+// V vocabulary, N/K output/input width of a linear layer, S sequences, R rows of the loss head.
+// Activations and gradients are fp32, row-major. Parameter gradients ACCUMULATE; activation gradients are overwritten
+// unless the op says otherwise. Every reduction runs in one order fixed per output element: the result of a row does
+// not depend on the other rows, on T, or on the number of threads. Ops validate nothing: callers (engine, binding) do.
+// Pointers belong to the backend's device; nothing here allocates except through Scratch.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/dtype.h"
+
+namespace toolgrad {
+
+constexpr int64_t kPanelRows = 16;   // output rows in one weight panel
+constexpr int64_t kKvPageSize = 32;  // tokens in one KV page; also the key tile of attention, anchored at key 0
+constexpr int64_t kVocabTile = 256;  // columns of one loss-head tile: the unit in which (max, sum) are merged, in order
+
+inline constexpr int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+// A matrix W [rows, cols] stored in panels of 16 rows: element (n, k) is at [(n / 16) * cols + k] * 16 + n % 16.
+// Padding rows are zero. The same layout holds compute weights (bf16 or fp32), masters, moments and gradients (fp32).
+struct PackedMatrix {
+  void* data = nullptr;
+  DType dtype = DType::kF32;  // kF32 or kBF16
+  int64_t rows = 0, cols = 0;
+};
+inline constexpr int64_t packed_elements(int64_t rows, int64_t cols) { return round_up(rows, kPanelRows) * cols; }
+inline constexpr int64_t packed_index(int64_t cols, int64_t row, int64_t col) {
+  return ((row / kPanelRows) * cols + col) * kPanelRows + row % kPanelRows;
+}
+
+// y[t,n] = fma chain over k = 0..K-1 of x[t,k] * W[n,k], from 0; then + bias[n] (if any); then + residual[t,n] (if any).
+struct LinearForward {
+  const float* x;     // [T, K]
+  PackedMatrix w;     // [N, K]
+  const float* bias;  // [N] or null
+  const float* residual;  // [T, N] or null; may alias y
+  float* y;           // [T, N]
+  int64_t T;
+};
+// dx[t,k] = fma chain over n = 0..N-1 of dy[t,n] * W[n,k], from 0 or (accumulate) from the dx that is there.
+struct LinearBackwardInput {
+  const float* dy;  // [T, N]
+  PackedMatrix w;   // [N, K]
+  float* dx;        // [T, K]
+  int64_t T;
+  bool accumulate;
+};
+// dw[n,k] continues its fma chain over t = 0..T-1 of dy[t,n] * x[t,k]; db[n] likewise (plain adds, t order).
+struct LinearBackwardWeight {
+  const float* x;   // [T, K]
+  const float* dy;  // [T, N]
+  PackedMatrix dw;  // [N, K] fp32
+  float* db;        // [N] or null
+  int64_t T;
+};
+
+// y = x * rsqrt(mean(x^2) + eps) * w per row of C. Also per-head QK-norm: T = tokens * heads, C = D.
+struct RmsNormForward {
+  const float* x;  // [T, C]
+  const float* w;  // [C]
+  float* y;        // [T, C]; may alias x when the caller does not need x again
+  float* rstd;     // [T] or null
+  int64_t T, C;
+  float eps;
+};
+struct RmsNormBackward {
+  const float *dy, *x, *w, *rstd;
+  float* dx;  // [T, C]; overwritten, or += when accumulate (residual stream)
+  float* dw;  // [C]; += in t order
+  int64_t T, C;
+  bool accumulate;
+};
+
+// Half-split ("rotate_half") rotation in place: pairs (d, d + D/2) of each head by the angle of positions[t].
+// cos/sin: [max_position, D/2]. backward = true rotates by the negative angle.
+struct Rope {
+  float* x;  // [T, heads, D]
+  const float *cos, *sin;
+  const int32_t* positions;  // [T]
+  int64_t T, heads, D;
+  bool backward;
+};
+
+// Paged keys and values of ONE layer. Page p holds kKvPageSize tokens of one sequence:
+// keys  [G, D, kKvPageSize] (transposed: a score tile is an fma chain over d, vectorised over keys),
+// values [G, kKvPageSize, D]. Unwritten slots are zero. dtype kBF16 (round to nearest even on write) or kF32.
+struct KvPages {
+  void* keys;
+  void* values;
+  DType dtype;
+  int64_t page_stride;  // elements from page p to page p + 1 (the same for keys and values)
+  int64_t G, D;
+};
+// Which pages hold which sequence. Sequence s owns query rows [q_start[s], q_start[s+1]); these are its LAST
+// q_start[s+1] - q_start[s] tokens of kv_len[s] tokens in all. Token i is in page page_table[page_start[s] + i / 32].
+struct SequenceMap {
+  const int32_t* q_start;     // [S + 1]
+  const int32_t* kv_len;      // [S]
+  const int32_t* page_start;  // [S] offset into page_table
+  const int32_t* page_table;
+  int64_t S, T;
+};
+// Write the new tokens' K and V (after RoPE) into their pages.
+struct KvWrite {
+  const float *k, *v;  // [T, G, D]
+  KvPages pages;
+  SequenceMap map;
+};
+// Causal grouped-query attention. Per (token, head): key tiles of 32 anchored at key 0; scores = fma chain over d, times
+// scale; online softmax (max, sum, output rescaled per tile) in tile order; the tail tile is masked at full width.
+struct AttentionForward {
+  const float* q;  // [T, H, D]
+  KvPages pages;
+  SequenceMap map;
+  float* out;  // [T, H, D]
+  float* lse;  // [T, H] or null
+  int64_t H;
+  float scale;
+};
+// Recomputes probabilities from lse. dk/dv are overwritten; the gradient passes straight through the cache's rounding.
+// Requires q rows to be the whole sequence (training).
+struct AttentionBackward {
+  const float *dout, *q, *out, *lse;
+  KvPages pages;
+  SequenceMap map;
+  float *dq;       // [T, H, D]
+  float *dk, *dv;  // [T, G, D]
+  int64_t H;
+  float scale;
+};
+
+// act = silu(gate) * up.
+struct SwigluForward {
+  const float *gate, *up;  // [T, F]
+  float* act;              // [T, F]
+  int64_t T, F;
+};
+struct SwigluBackward {
+  const float *dact, *gate, *up;
+  float *dgate, *dup;  // [T, F]; dgate may alias gate's buffer, dup may alias up's
+  int64_t T, F;
+};
+
+struct EmbeddingForward {
+  const int32_t* ids;  // [T]
+  PackedMatrix table;  // [V, C]
+  float* x;            // [T, C]
+  int64_t T;
+};
+struct EmbeddingBackward {
+  const int32_t* ids;
+  const float* dx;      // [T, C]
+  PackedMatrix dtable;  // fp32; += in token order
+  int64_t T;
+};
+
+// From hidden states to log-prob and entropy in tiles of kVocabTile columns: z = linear(h, W) * (1 / temperature);
+// per-tile (max, sum e^(z-max), sum z e^(z-max)) merged in tile order. [R, V] is never allocated.
+struct HeadForward {
+  const float* hidden;      // [R, C]
+  PackedMatrix w;           // [V, C]
+  const int32_t* labels;    // [R]
+  float temperature;
+  float* logprob;           // [R] nats
+  float* entropy;           // [R] nats
+  float* lse;               // [R] log sum exp of z
+  int64_t R;
+};
+// dz_v = (d_logprob * (1[v = label] - p_v) - d_entropy * p_v * (log p_v + entropy)) / temperature.
+struct HeadBackward {
+  const float* hidden;
+  PackedMatrix w;
+  const int32_t* labels;
+  float temperature;
+  const float *lse, *entropy;
+  const float *d_logprob, *d_entropy;  // [R]
+  float* dhidden;                      // [R, C], overwritten
+  PackedMatrix dw;                     // [V, C] fp32, +=
+  int64_t R;
+};
+
+// Sampling from logits rows. The log-prob is that of the temperature distribution BEFORE top-k/top-p/min-p, computed with
+// HeadForward's tiles and merge order, so it equals HeadForward's to the bit. Greedy: temperature 0 (log-prob at 1.0).
+// Filters in the order top-k (keeps ties), top-p, min-p; 0 / 1 / 0 switch them off.
+struct SampleKey {
+  uint64_t seed;     // run seed
+  uint32_t step, prompt, sample, position;
+};
+struct Sample {
+  const float* logits;     // [R, V] raw logits (no temperature)
+  const float* temperature;  // [R]
+  const int32_t* top_k;      // [R]
+  const float* top_p;        // [R]
+  const float* min_p;        // [R]
+  const SampleKey* keys;     // [R]
+  int32_t* token;            // [R]
+  float* logprob;            // [R]
+  int64_t R, V;
+};
+
+// AdamW on n elements with fp32 masters. g' = grad * grad_scale. weight = round(master) in weight_dtype.
+struct AdamW {
+  float *master, *m, *v;
+  const float* grad;
+  void* weight;  // compute copy: kBF16 or kF32 elements
+  DType weight_dtype;
+  bool round_to_bf16;  // weight is stored as fp32 but holds bf16-rounded values (norms and biases of a bf16 model)
+  int64_t n;
+  float lr, beta1, beta2, eps, weight_decay, grad_scale;
+  int64_t step;  // 1-based, for bias correction
+};
+
+// Scratch memory owned by the backend, grown once and reused; valid until the next op.
+class Ops {
+ public:
+  virtual ~Ops() = default;
+  virtual const char* name() const = 0;  // "cpu-avx512", "cpu-avx2", "cpu-portable"
+
+  virtual void pack(const float* src, PackedMatrix dst) = 0;          // row-major [rows, cols] -> panels (rounds to dtype)
+  virtual void unpack(PackedMatrix src, float* dst) = 0;              // panels -> row-major fp32
+  virtual void linear_forward(const LinearForward&) = 0;
+  virtual void linear_backward_input(const LinearBackwardInput&) = 0;
+  virtual void linear_backward_weight(const LinearBackwardWeight&) = 0;
+  virtual void rms_norm_forward(const RmsNormForward&) = 0;
+  virtual void rms_norm_backward(const RmsNormBackward&) = 0;
+  virtual void rope(const Rope&) = 0;
+  virtual void kv_write(const KvWrite&) = 0;
+  virtual void attention_forward(const AttentionForward&) = 0;
+  virtual void attention_backward(const AttentionBackward&) = 0;
+  virtual void swiglu_forward(const SwigluForward&) = 0;
+  virtual void swiglu_backward(const SwigluBackward&) = 0;
+  virtual void embedding_forward(const EmbeddingForward&) = 0;
+  virtual void embedding_backward(const EmbeddingBackward&) = 0;
+  virtual void head_forward(const HeadForward&) = 0;
+  virtual void head_backward(const HeadBackward&) = 0;
+  virtual void sample(const Sample&) = 0;
+  virtual void adamw(const AdamW&) = 0;
+  virtual double sum_of_squares(const float* x, int64_t n) = 0;       // fixed blocks of 4096, doubles, block order
+  virtual bool all_finite(const float* x, int64_t n) = 0;
+};
+
+}  // namespace toolgrad
