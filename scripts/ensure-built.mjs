@@ -1,0 +1,144 @@
+#!/usr/bin/env node
+// Makes sure that what `npm test`, `npm run demo` and `npm run bench` need is there, and builds the native addon when its
+// sources changed. Usage: node scripts/ensure-built.mjs [--always]
+//
+// - Runs before node_modules is known to exist: imports only Node and the files beside it.
+// - "Changed" is decided by a hash of the sources, kept in build/Release/sources.sha256; file times are not looked at.
+// - Never calls a package manager: it names what is missing and the command that installs it, and exits with 2.
+// - One builder at a time (lock.mjs); a second process waits, then finds the work done.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { delimiter, dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { withLock } from './lock.mjs';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const addon = join(root, 'build', 'Release', 'toolgrad.node');
+const stamp = join(root, 'build', 'Release', 'sources.sha256');
+const log = join(root, 'build', 'build.log');
+
+class Missing extends Error {}
+
+function onPath(name) {
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => folder !== '' && existsSync(join(folder, name)));
+}
+
+function requireSystemPackages({ building }) {
+  const wanted = building
+    ? [
+        { what: 'a C++ compiler (c++ or g++)', debian: 'g++', commands: [process.env.CXX ?? 'c++', 'g++', 'clang++'] },
+        { what: 'cmake', debian: 'cmake', commands: ['cmake'] },
+        { what: 'make or ninja', debian: 'make', commands: ['make', 'ninja'] },
+      ]
+    : [];
+  wanted.push({ what: 'python3', debian: 'python3', commands: ['python3'] });
+  const missing = wanted.filter(({ commands }) => !commands.some((c) => c.includes('/') ? existsSync(c) : onPath(c)));
+  if (missing.length === 0) return;
+  throw new Missing(
+    `Expected ${missing.map((m) => m.what).join(', ')} on PATH but found none. On Debian or Ubuntu install with:\n` +
+      `  apt-get install -y ${missing.map((m) => m.debian).join(' ')}`,
+  );
+}
+
+function requireNodeModules() {
+  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const names = Object.keys({ ...dependencies, ...devDependencies });
+  const missing = names.filter((name) => !existsSync(join(root, 'node_modules', name, 'package.json')));
+  if (missing.length === 0) return;
+  const found = missing.length === names.length ? 'it is not there' : `it lacks ${missing.join(', ')}`;
+  throw new Missing(`Expected the packages of package.json in node_modules but ${found}. Run:\n  npm ci`);
+}
+
+function sourceFiles(path) {
+  if (!existsSync(path)) return [];
+  return readdirSync(path, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .sort();
+}
+
+// Everything that decides what the addon contains.
+function sourcesHash() {
+  const hash = createHash('sha256');
+  hash.update(`${process.platform} ${process.arch} ${process.env.CXX ?? ''} ${process.env.CXXFLAGS ?? ''}\n`);
+  const { version, binary } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  hash.update(JSON.stringify({ version, binary }));
+  const files = ['cmake', 'binding', 'cuda'].flatMap((folder) => sourceFiles(join(root, folder)));
+  for (const file of [join(root, 'CMakeLists.txt'), ...files]) {
+    hash.update(`\0${relative(root, file)}\0`).update(readFileSync(file));
+  }
+  return hash.digest('hex');
+}
+
+function state() {
+  if (!existsSync(addon)) return 'missing';
+  const built = existsSync(stamp) ? readFileSync(stamp, 'utf8').trim() : '';
+  return built === sourcesHash() ? 'current' : 'out of date';
+}
+
+// Runs cmake-js with its output in build/build.log; on a terminal the last progress mark is repainted.
+function compile() {
+  mkdirSync(dirname(log), { recursive: true });
+  const cli = join(root, 'node_modules', 'cmake-js', 'bin', 'cmake-js');
+  const jobs = String(Math.max(1, availableParallelism()));
+  const child = spawn(process.execPath, [cli, 'compile', '--parallel', jobs], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: jobs },
+  });
+  const file = openSync(log, 'w');
+  const tail = [];
+  const take = (chunk) => {
+    writeSync(file, chunk);
+    for (const line of chunk.toString().split('\n')) {
+      if (line.trim() === '') continue;
+      tail.push(line);
+      if (tail.length > 40) tail.shift();
+      const mark = /^\[ *\d+(?:%|\/\d+)\]/.exec(line);
+      if (mark && process.stdout.isTTY) process.stdout.write(`\r  ${mark[0]} `);
+    }
+  };
+  child.stdout.on('data', take);
+  child.stderr.on('data', take);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      closeSync(file);
+      if (process.stdout.isTTY) process.stdout.write('\r');
+      if (code === 0) return resolve();
+      const how = signal ? `by signal ${signal}` : `with exit code ${code}`;
+      reject(new Error(`${tail.join('\n')}\n\nThe native build ended ${how}. Its whole output: ${relative(process.cwd(), log)}`));
+    });
+  });
+}
+
+async function build(always) {
+  const found = state();
+  if (!always && found === 'current') return;
+  requireSystemPackages({ building: true });
+  const why = found === 'current' ? 'asked to build it again' : `it is ${found}`;
+  console.log(`toolgrad: building the native addon (${why}); this takes a few minutes the first time`);
+  const start = Date.now();
+  const hash = sourcesHash();
+  // A cache made in another folder or with another generator would stop CMake.
+  const cache = join(root, 'build', 'CMakeCache.txt');
+  if (existsSync(cache) && !readFileSync(cache, 'utf8').includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${root}\n`)) {
+    rmSync(join(root, 'build'), { recursive: true, force: true });
+  }
+  rmSync(stamp, { force: true });
+  await compile();
+  writeFileSync(stamp, `${hash}\n`);
+  console.log(`toolgrad: built build/Release/toolgrad.node in ${((Date.now() - start) / 1000).toFixed(0)} s`);
+}
+
+try {
+  const always = process.argv.includes('--always');
+  requireNodeModules();
+  requireSystemPackages({ building: false });
+  if (always || state() !== 'current') await withLock(join(root, '.build.lock'), () => build(always));
+} catch (error) {
+  console.error(`toolgrad: ${error.message}`);
+  process.exit(error instanceof Missing ? 2 : 1);
+}
