@@ -8,7 +8,17 @@
 // - One builder at a time (lock.mjs); a second process waits, then finds the work done.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,19 +32,27 @@ const log = join(root, 'build', 'build.log');
 class Missing extends Error {}
 
 function onPath(name) {
-  return (process.env.PATH ?? '').split(delimiter).some((folder) => folder !== '' && existsSync(join(folder, name)));
+  return (process.env.PATH ?? '')
+    .split(delimiter)
+    .some((folder) => folder !== '' && existsSync(join(folder, name)));
 }
 
 function requireSystemPackages({ building }) {
   const wanted = building
     ? [
-        { what: 'a C++ compiler (c++ or g++)', debian: 'g++', commands: [process.env.CXX ?? 'c++', 'g++', 'clang++'] },
+        {
+          what: 'a C++ compiler (c++ or g++)',
+          debian: 'g++',
+          commands: [process.env.CXX ?? 'c++', 'g++', 'clang++'],
+        },
         { what: 'cmake', debian: 'cmake', commands: ['cmake'] },
         { what: 'make or ninja', debian: 'make', commands: ['make', 'ninja'] },
       ]
     : [];
   wanted.push({ what: 'python3', debian: 'python3', commands: ['python3'] });
-  const missing = wanted.filter(({ commands }) => !commands.some((c) => c.includes('/') ? existsSync(c) : onPath(c)));
+  const missing = wanted.filter(
+    ({ commands }) => !commands.some((c) => (c.includes('/') ? existsSync(c) : onPath(c))),
+  );
   if (missing.length === 0) return;
   throw new Missing(
     `Expected ${missing.map((m) => m.what).join(', ')} on PATH but found none. On Debian or Ubuntu install with:\n` +
@@ -109,7 +127,11 @@ function compile() {
       if (process.stdout.isTTY) process.stdout.write('\r');
       if (code === 0) return resolve();
       const how = signal ? `by signal ${signal}` : `with exit code ${code}`;
-      reject(new Error(`${tail.join('\n')}\n\nThe native build ended ${how}. Its whole output: ${relative(process.cwd(), log)}`));
+      reject(
+        new Error(
+          `${tail.join('\n')}\n\nThe native build ended ${how}. Its whole output: ${relative(process.cwd(), log)}`,
+        ),
+      );
     });
   });
 }

@@ -3,7 +3,17 @@
 // The holder creates the file exclusively, writes {host, pid} and touches it every two seconds. It is stale when its process
 // is gone (same host) or has not touched it for thirty seconds; a stale file is moved aside by rename, which only one waiter
 // can do, and checked after the move.
-import { closeSync, linkSync, openSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 
 const HEARTBEAT_MS = 2_000;
@@ -75,7 +85,8 @@ export async function withLock(path, body) {
       removeStale(path, seen);
       continue;
     }
-    if (seen && !said) console.log(`toolgrad: another process is building (process ${seen.content.split(' ')[1]}); waiting`);
+    if (seen && !said)
+      console.log(`toolgrad: another process is building (process ${seen.content.split(' ')[1]}); waiting`);
     said = true;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }

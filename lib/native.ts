@@ -1,0 +1,102 @@
+/**
+ * The native addon: found, loaded once on first use, and, when that fails, explained.
+ *
+ * Nothing else in lib/ loads native code. Importing this file loads nothing, so that `--help` and config checks work without
+ * a build. The order in which builds are looked for is node-gyp-build's: build/Release, then prebuilds/.
+ */
+import { existsSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { errorMessage, ToolgradError } from './errors.ts';
+import { libraryFloor, packageRoot, packageVersion } from './package.ts';
+
+/** How the binary was made. */
+export interface BuildInfo {
+  compiler: string;
+  cxx: number;
+  napi: number;
+  x86: boolean;
+}
+
+/** The exports of the addon, one to one. */
+export interface NativeAddon {
+  /** Version of the package the binary was built from. */
+  version(): string;
+  buildInfo(): BuildInfo;
+  /** Sum of 1 … rounds (at most 2e9), added up on the engine thread: shows that queue, promise and event loop work. */
+  selfCheck(rounds: number): Promise<number>;
+}
+
+let addon: NativeAddon | undefined;
+
+/** The addon. Throws ToolgradError ERR_ADDON_LOAD, with what was found and the command that builds it. */
+export function native(): NativeAddon {
+  addon ??= loadNative(packageRoot);
+  return addon;
+}
+
+/** Loads the addon of the package in `root`; `native()` does so once for this package. */
+export function loadNative(root: string): NativeAddon {
+  const load = createRequire(import.meta.url)('node-gyp-build') as (root: string) => unknown;
+  let loaded: NativeAddon;
+  try {
+    loaded = load(root) as NativeAddon;
+  } catch (cause) {
+    throw new ToolgradError('ERR_ADDON_LOAD', explainLoadFailure(root, cause), { cause });
+  }
+  const built = loaded.version();
+  if (built === packageVersion) return loaded;
+  throw new ToolgradError(
+    'ERR_ADDON_LOAD',
+    `Expected a native addon of version ${packageVersion} but the one found is of version ${built}. Build it again:\n` +
+      `  ${buildCommand(root)}`,
+  );
+}
+
+/** The command that builds the addon of the package in `root`. */
+export function buildCommand(root: string): string {
+  if (existsSync(join(root, 'scripts', 'ensure-built.mjs'))) return 'npm run build:native';
+  return 'npm i -D cmake-js node-addon-api && npx cmake-js compile -d node_modules/toolgrad';
+}
+
+/** The C library of this process: `glibc 2.36`, `not glibc` (musl and others), or the platform's name elsewhere. */
+export function libcName(): string {
+  if (process.platform !== 'linux') return process.platform;
+  // Without this a report looks up the names of all network peers. @types/node 20 lacks the property.
+  Object.assign(process.report, { excludeNetwork: true });
+  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  const version = report.header?.glibcVersionRuntime;
+  return version === undefined ? 'not glibc' : `glibc ${version}`;
+}
+
+function listBelow(folder: string): string {
+  if (!existsSync(folder)) return 'no such folder';
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.node'),
+  );
+  return names.length === 0 ? 'no .node file' : names.sort().join(', ');
+}
+
+/** What a user needs to know when the addon does not load. `libc` is `libcName()`'s answer. */
+export function explainLoadFailure(root: string, cause: unknown, libc: string = libcName()): string {
+  const reason = errorMessage(cause).split('\n')[0] ?? '';
+  const lines = [
+    `The native addon of toolgrad ${packageVersion} could not be loaded: ${reason}`,
+    `  this machine   ${process.platform}-${process.arch}, ${libc}, Node ${process.versions.node}`,
+    `  build/Release  ${listBelow(join(root, 'build', 'Release'))}`,
+    `  prebuilds      ${listBelow(join(root, 'prebuilds'))} (needed: ${process.platform}-${process.arch})`,
+  ];
+  const found = /^glibc (\d+)\.(\d+)/.exec(libc);
+  const [major = 0, minor = 0] = libraryFloor.glibc.split('.').map(Number);
+  if (found && (Number(found[1]) < major || (Number(found[1]) === major && Number(found[2]) < minor))) {
+    lines.push(
+      `  The prebuilt binary needs glibc ${libraryFloor.glibc} or newer; this machine has ${libc.slice(6)}.`,
+    );
+  } else if (libc === 'not glibc') {
+    lines.push(
+      `  The prebuilt binary needs glibc ${libraryFloor.glibc} or newer; this machine has another C library.`,
+    );
+  }
+  lines.push(`Build it on this machine (needs g++, cmake, make and python3):`, `  ${buildCommand(root)}`);
+  return lines.join('\n');
+}
