@@ -1,6 +1,6 @@
 // The one exception type of the engine.
 //
-// `code` is stable and machine-readable (upper case, underscores: "SHAPE_MISMATCH", "BAD_FILE"); it becomes the `code`
+// `code` is stable and machine-readable ("ERR_SHAPE_MISMATCH", "ERR_WEIGHT_FILE"); it becomes the `code`
 // of the JavaScript error. The message says what was expected, what was found and, where it helps, what to do next.
 // Nothing in the engine aborts, exits or prints: every failure is an Error.
 #pragma once
