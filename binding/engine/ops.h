@@ -211,7 +211,8 @@ struct AdamW {
   DType weight_dtype;
   bool round_to_bf16;  // weight is stored as fp32 but holds bf16-rounded values (norms and biases of a bf16 model)
   int64_t n;
-  float lr, beta1, beta2, eps, weight_decay, grad_scale;
+  double lr, beta1, beta2, eps, weight_decay;  // double: 1 - 0.999f is off by 1e-5
+  float grad_scale;
   int64_t step;  // 1-based, for bias correction
 };
 

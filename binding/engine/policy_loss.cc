@@ -1,0 +1,261 @@
+// Walks the sequences of a batch: checks inputs, computes ratios (per token or per sequence), terms, gradients,
+// statistics.
+#include "engine/policy_loss.h"
+
+#include <algorithm>
+#include <string>
+
+#include "engine/error.h"
+
+namespace toolgrad {
+namespace {
+
+using Kind = PolicyLossOptions::Kind;
+using Kl = PolicyLossOptions::Kl;
+
+bool uses_ratio(Kind kind) {
+  return kind != Kind::kCrossEntropy && kind != Kind::kReinforce;
+}
+bool uses_sequence_ratio(Kind kind) {
+  return kind == Kind::kGspo || kind == Kind::kGspoToken || kind == Kind::kSequencePpo;
+}
+
+[[noreturn]] void bad_option(const std::string& message) {
+  throw Error("ERR_LOSS_OPTION", "policy_loss: " + message);
+}
+
+void check_options(const PolicyLossOptions& o) {
+  const auto range = [](const char* name, float value, float low, float high) {
+    if (!(value >= low && value <= high))
+      bad_option(std::string(name) + ": expected a number in [" + std::to_string(low) + ", " + std::to_string(high) +
+                 "] but received " + std::to_string(value));
+  };
+  constexpr float kLarge = 1e30f;
+  if (o.kind == Kind::kCispo) {
+    range("clip_low", o.clip_low, 0, kLarge);
+    range("clip_high", o.clip_high, o.clip_low, kLarge);
+  } else if (uses_ratio(o.kind)) {
+    range("clip_low", o.clip_low, 0, 1);
+    range("clip_high", o.clip_high, 0, kLarge);
+  }
+  if (o.dual_clip != 0 && !(o.dual_clip > 1))
+    bad_option("dual_clip: expected 0 (off) or a number above 1 but received " + std::to_string(o.dual_clip));
+  range("ratio_cap", o.ratio_cap, 0, kLarge);
+  range("kl_coef", o.kl_coef, 0, kLarge);
+  range("entropy_coef", o.entropy_coef, -kLarge, kLarge);
+  range("entropy_weight", o.entropy_weight, 0, kLarge);
+  range("log_ratio_clamp", o.log_ratio_clamp, 0, kLarge);
+  range("sequence_log_ratio_max", o.sequence_log_ratio_max, 0, kLarge);
+  range("kl_clamp", o.kl_clamp, 0, kLarge);
+  if (o.kl_times_ratio && !uses_ratio(o.kind))
+    bad_option("kl_times_ratio needs a loss with a ratio; cross_entropy and reinforce have none");
+}
+
+void check_arrays(const PolicyLossOptions& o, const PolicyLossBatch& b, const PolicyLossResult& r) {
+  const auto need = [](const void* array, const char* name, const char* why) {
+    if (array == nullptr)
+      throw Error("ERR_LOSS_INPUT", std::string("policy_loss: ") + name + " is required " + why + " but is missing");
+  };
+  need(b.seq_starts, "seq_starts", "always");
+  need(b.logprob, "logprob", "always");
+  need(b.weight, "weight", "always");
+  need(r.d_logprob, "d_logprob", "always");
+  if (o.kind != Kind::kCrossEntropy) need(b.advantage, "advantage", "by every loss but cross_entropy");
+  if (uses_ratio(o.kind)) need(b.old_logprob, "old_logprob", "by losses with a ratio");
+  if (o.kl != Kl::kNone) need(b.ref_logprob, "ref_logprob", "by the KL term");
+  if (o.entropy_coef != 0) {
+    need(b.entropy, "entropy", "when entropy_coef is not 0");
+    need(r.d_entropy, "d_entropy", "when entropy_coef is not 0");
+  }
+}
+
+void check_finite(double value, const char* quantity, int64_t token) {
+  if (!std::isfinite(value))
+    throw Error("ERR_NOT_FINITE", "policy_loss: " + std::string(quantity) + " of token " + std::to_string(token) +
+                                      " is " + (std::isnan(value) ? "NaN" : "infinite") + "; expected a finite number");
+}
+
+double bound_or_infinity(float bound) {
+  return bound > 0 ? static_cast<double>(bound) : HUGE_VAL;
+}
+
+// One sequence [begin, end): reads the batch, writes the gradients, adds to the statistics.
+class SequenceLoss {
+ public:
+  SequenceLoss(const PolicyLossOptions& options, const PolicyLossBatch& batch, PolicyLossResult* result, int64_t begin,
+               int64_t end)
+      : o_(options), b_(batch), r_(result), begin_(begin), end_(end) {}
+
+  void run() {
+    for (int64_t t = begin_; t < end_; ++t) {
+      r_->d_logprob[t] = 0;
+      if (r_->d_entropy != nullptr) r_->d_entropy[t] = 0;
+      check_token(t);
+    }
+    if (uses_sequence_ratio(o_.kind)) find_sequence_ratio();
+    for (int64_t t = begin_; t < end_; ++t)
+      if (in_loss(t)) add_token(t);
+    // Gradient through a ratio all tokens share; every token of the sequence gets the same addition.
+    if (shared_gradient_ != 0)
+      for (int64_t t = begin_; t < end_; ++t)
+        if (in_loss(t)) store_gradient(t, static_cast<double>(r_->d_logprob[t]) + shared_gradient_ * share_);
+  }
+
+ private:
+  bool in_loss(int64_t t) const { return b_.weight[t] != 0; }
+  double log_ratio(int64_t t) const {
+    return b_.old_logprob == nullptr ? 0.0
+                                     : static_cast<double>(b_.logprob[t]) - static_cast<double>(b_.old_logprob[t]);
+  }
+
+  void check_token(int64_t t) const {
+    const float weight = b_.weight[t];
+    check_finite(weight, "weight", t);
+    if (weight < 0)
+      throw Error("ERR_LOSS_INPUT", "policy_loss: weight of token " + std::to_string(t) + " is " +
+                                        std::to_string(weight) + "; expected 0 (not in the loss) or a positive number");
+    if (weight == 0) return;
+    check_finite(b_.logprob[t], "logprob", t);
+    if (b_.old_logprob != nullptr) check_finite(b_.old_logprob[t], "old_logprob", t);
+    if (o_.kl != Kl::kNone) check_finite(b_.ref_logprob[t], "ref_logprob", t);
+    if (o_.kind != Kind::kCrossEntropy) check_finite(b_.advantage[t], "advantage", t);
+    if (b_.policy_weight != nullptr) check_finite(b_.policy_weight[t], "policy_weight", t);
+    if (b_.entropy != nullptr) check_finite(b_.entropy[t], "entropy", t);
+  }
+
+  void find_sequence_ratio() {
+    int64_t tokens = 0;
+    double sum = 0;
+    for (int64_t t = begin_; t < end_; ++t) {
+      if (!in_loss(t)) continue;
+      sum += log_ratio(t);
+      ++tokens;
+    }
+    if (tokens == 0) return;
+    share_ = o_.kind == Kind::kSequencePpo ? 1.0 : 1.0 / static_cast<double>(tokens);
+    sequence_log_ = clamp_log(sum * share_, -HUGE_VAL, bound_or_infinity(o_.sequence_log_ratio_max));
+  }
+
+  void add_token(int64_t t) {
+    const double weight = b_.weight[t];
+    const double raw = log_ratio(t);
+    const double clamp = bound_or_infinity(o_.log_ratio_clamp);
+    const ClampedLog token_log = clamp_log(raw, -clamp, clamp);
+    const bool of_sequence = uses_sequence_ratio(o_.kind);
+    const ClampedLog log = of_sequence ? sequence_log_ : token_log;
+    const double ratio = std::exp(log.value);
+    check_finite(ratio, "ratio exp(logprob - old_logprob)", t);
+
+    const RatioTerm term = policy_term(t, ratio);
+    const double correction = b_.policy_weight == nullptr ? 1.0 : static_cast<double>(b_.policy_weight[t]);
+    double by_ratio = log.inside ? weight * correction * term.d_log_ratio : 0.0;  // d loss / d log ratio
+    double direct = weight * correction * direct_;                                // d loss / d logprob otherwise
+    r_->policy_loss += weight * correction * term.loss;
+
+    KlTerm kl{0, 0, false};
+    if (o_.kl != Kl::kNone) {
+      kl = kl_term(static_cast<double>(b_.ref_logprob[t]) - static_cast<double>(b_.logprob[t]), o_);
+      const double factor = o_.kl_times_ratio ? ratio : 1.0;
+      const double coefficient = weight * static_cast<double>(o_.kl_coef);
+      direct += coefficient * factor * kl.d_logprob;
+      if (o_.kl_times_ratio && log.inside) by_ratio += coefficient * ratio * kl.value;
+      r_->kl_loss += weight * factor * kl.value;
+      r_->kl_sum += kl.value;
+    }
+    if (of_sequence && o_.kind != Kind::kGspoToken) {
+      shared_gradient_ += by_ratio;
+      store_gradient(t, direct);
+    } else {
+      store_gradient(t, direct + by_ratio);
+    }
+    add_entropy(t, weight);
+
+    ++r_->tokens;
+    r_->ratio_sum += ratio;
+    r_->ratio_max = std::max(r_->ratio_max, ratio);
+    r_->old_kl_sum -= raw;
+    r_->abs_log_ratio_max = std::max(r_->abs_log_ratio_max, std::fabs(raw));
+    r_->clip_low_count += term.clip_low;
+    r_->clip_high_count += term.clip_high;
+    r_->dual_clip_count += term.dual_clip;
+    r_->clamp_count += (b_.old_logprob != nullptr && !log.inside) || kl.clamped;
+  }
+
+  // The policy term; `direct_` gets the derivative that does not go through the ratio.
+  RatioTerm policy_term(int64_t t, double ratio) {
+    const double logprob = b_.logprob[t];
+    direct_ = 0;
+    if (o_.kind == Kind::kCrossEntropy) {
+      direct_ = -1;
+      return {-logprob, 0, false, false, false};
+    }
+    const double advantage = b_.advantage[t];
+    if (o_.kind == Kind::kReinforce) {
+      direct_ = -advantage;
+      return {-advantage * logprob, 0, false, false, false};
+    }
+    if (o_.kind == Kind::kCispo) {
+      const double low = o_.clip_low, high = o_.clip_high;
+      const double bounded = std::min(std::max(ratio, low), high);
+      direct_ = -bounded * advantage;
+      return {direct_ * logprob, 0, ratio<low, ratio> high, false};
+    }
+    return clipped_term(ratio, advantage, o_);
+  }
+
+  void add_entropy(int64_t t, double weight) {
+    if (b_.entropy == nullptr) return;
+    const double entropy_weight = o_.entropy_weight > 0 ? static_cast<double>(o_.entropy_weight) : weight;
+    r_->entropy_sum += static_cast<double>(b_.entropy[t]);
+    r_->entropy_bonus += entropy_weight * static_cast<double>(b_.entropy[t]);
+    if (r_->d_entropy != nullptr)
+      r_->d_entropy[t] = static_cast<float>(-static_cast<double>(o_.entropy_coef) * entropy_weight);
+  }
+
+  void store_gradient(int64_t t, double gradient) {
+    const float rounded = static_cast<float>(gradient);
+    check_finite(rounded, "gradient", t);
+    r_->d_logprob[t] = rounded;
+  }
+
+  const PolicyLossOptions& o_;
+  const PolicyLossBatch& b_;
+  PolicyLossResult* r_;
+  const int64_t begin_, end_;
+  ClampedLog sequence_log_{0, true};
+  double share_ = 1;            // d (sequence log ratio) / d logprob of one token
+  double shared_gradient_ = 0;  // sum over tokens of d loss / d (sequence log ratio)
+  double direct_ = 0;
+};
+
+}  // namespace
+
+void PolicyLossStats::add(const PolicyLossStats& other) {
+  loss += other.loss;
+  policy_loss += other.policy_loss;
+  kl_loss += other.kl_loss;
+  entropy_bonus += other.entropy_bonus;
+  tokens += other.tokens;
+  kl_sum += other.kl_sum;
+  entropy_sum += other.entropy_sum;
+  ratio_sum += other.ratio_sum;
+  ratio_max = std::max(ratio_max, other.ratio_max);
+  old_kl_sum += other.old_kl_sum;
+  abs_log_ratio_max = std::max(abs_log_ratio_max, other.abs_log_ratio_max);
+  clip_low_count += other.clip_low_count;
+  clip_high_count += other.clip_high_count;
+  dual_clip_count += other.dual_clip_count;
+  clamp_count += other.clamp_count;
+}
+
+void policy_loss(const PolicyLossOptions& options, const PolicyLossBatch& batch, PolicyLossResult* result) {
+  check_options(options);
+  check_arrays(options, batch, *result);
+  static_cast<PolicyLossStats&>(*result) = PolicyLossStats{};
+  for (int64_t s = 0; s < batch.S; ++s)
+    SequenceLoss(options, batch, result, batch.seq_starts[s], batch.seq_starts[s + 1]).run();
+  result->loss = result->policy_loss + static_cast<double>(options.kl_coef) * result->kl_loss -
+                 static_cast<double>(options.entropy_coef) * result->entropy_bonus;
+}
+
+}  // namespace toolgrad
