@@ -18,13 +18,35 @@ export interface BuildInfo {
   x86: boolean;
 }
 
+/** A tensor in a weight file: `dtype` is the file's name of the type ("BF16", "Q4_0"), `shape` is row-major. */
+export interface TensorInfo {
+  name: string;
+  dtype: string;
+  shape: number[];
+  bytes: number;
+}
+
+/** The header of a weight file. Metadata: GGUF key-value pairs (arrays included) or safetensors' `__metadata__`; bigint beyond 2^53. */
+export interface WeightFileInfo {
+  format: 'safetensors' | 'gguf';
+  tensors: TensorInfo[];
+  metadata: Record<string, unknown>;
+}
+
 /** The exports of the addon, one to one. */
 export interface NativeAddon {
   /** Version of the package the binary was built from. */
   version(): string;
   buildInfo(): BuildInfo;
-  /** Sum of 1 … rounds (at most 2e9), added up on the engine thread: shows that queue, promise and event loop work. */
-  selfCheck(rounds: number): Promise<number>;
+  /**
+   * Sum of 1 … rounds (at most 2e9), added up on the engine thread; with `failure`, then rejects with that code. Shows that
+   * queue, promise, errors and event loop work together.
+   */
+  selfCheck(rounds: number, failure?: string): Promise<number>;
+  /** Header of a safetensors or GGUF file. Throws with code ERR_WEIGHT_FILE, ERR_FILE_NOT_FOUND or ERR_FILE_IO. */
+  inspectWeights(path: string): WeightFileInfo;
+  /** One tensor widened to fp32, row-major, under the file's own name and row order (for small tensors and checks). */
+  readTensor(path: string, name: string): Float32Array;
 }
 
 let addon: NativeAddon | undefined;

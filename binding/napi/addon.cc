@@ -2,7 +2,11 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <memory>
+#include <string>
 
+#include "engine/error.h"
+#include "engine/queue.h"
 #include "napi/args.h"
 #include "napi/guard.h"
 #include "napi/job.h"
@@ -40,15 +44,21 @@ Napi::Value build_info(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// selfCheck(rounds): promise of the sum 1 + … + rounds, added up on the engine thread. Proves that queue, promise and
-// event loop work together; `doctor` calls it.
+// selfCheck(rounds, failure?): promise of the sum 1 + … + rounds, added up on the engine thread; with `failure` it then
+// rejects with that code. Proves that queue, promise, errors and event loop work together; `doctor` calls it.
 Napi::Value self_check(const Napi::CallbackInfo& info) {
   const int64_t rounds = read_integer(info[0], "rounds", 0, 2'000'000'000);
+  const std::string failure = is_absent(info[1]) ? "" : read_string(info[1], "failure");
   auto sum = std::make_shared<double>(0);
   return run_job(
       info.Env(),
-      [rounds, sum] {
-        for (int64_t i = 1; i <= rounds; ++i) *sum += static_cast<double>(i);
+      [rounds, failure, sum] {
+        for (int64_t i = 1; i <= rounds; ++i) {
+          *sum += static_cast<double>(i);
+          if (i % 65536 == 0 && cancel_requested())
+            throw Error("ERR_CANCELLED", "selfCheck: stopped because its environment ends");
+        }
+        if (!failure.empty()) throw Error(failure, "selfCheck: failed with " + failure + " as asked");
       },
       [sum](Napi::Env env) { return Napi::Number::New(env, *sum); });
 }
@@ -58,6 +68,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_function<version>(env, exports, "version");
   export_function<build_info>(env, exports, "buildInfo");
   export_function<self_check>(env, exports, "selfCheck");
+  register_weights(env, exports);
   return exports;
 }
 

@@ -3,4 +3,8 @@
 
 #include <napi.h>
 
-namespace toolgrad {}  // namespace toolgrad
+namespace toolgrad {
+
+void register_weights(Napi::Env env, Napi::Object exports);  // weights.cc: inspectWeights, readTensor
+
+}  // namespace toolgrad
