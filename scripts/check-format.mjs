@@ -28,7 +28,7 @@ function run(command, flags) {
 const biome = join(root, 'node_modules', '.bin', 'biome');
 const cpp = ['binding', 'cuda', 'test/native'].flatMap(filesBelow);
 const results = [
-  run(biome, write ? ['check', '--write'] : ['ci', '--colors=off']),
+  run(biome, write ? ['check', '--write'] : ['ci', '--colors=off', '--error-on-warnings']),
   cpp.length === 0 || run('clang-format', write ? ['-i', ...cpp] : ['--dry-run', '--Werror', ...cpp]),
 ];
 process.exit(results.every(Boolean) ? 0 : 1);
