@@ -31,7 +31,8 @@ struct KernelTable {
   void (*embedding_backward)(const EmbeddingBackward&, ThreadPool&, Scratch&);
   void (*head_forward)(const HeadForward&, ThreadPool&, Scratch&);
   void (*head_backward)(const HeadBackward&, ThreadPool&, Scratch&);
-  void (*sample)(const Sample&, ThreadPool&, Scratch&);
+  // uniforms: [R] in [0, 1). Returns the first row without a usable distribution (NaN, +inf, or all -inf), or -1.
+  int64_t (*sample)(const Sample&, const double* uniforms, ThreadPool&, Scratch&);
   void (*adamw)(const AdamW&, ThreadPool&, Scratch&);
   double (*sum_of_squares)(const float* x, int64_t n, ThreadPool&, Scratch&);
   bool (*all_finite)(const float* x, int64_t n, ThreadPool&, Scratch&);
@@ -58,7 +59,7 @@ struct KernelTable {
   void embedding_backward(const EmbeddingBackward&, ThreadPool&, Scratch&);        \
   void head_forward(const HeadForward&, ThreadPool&, Scratch&);                    \
   void head_backward(const HeadBackward&, ThreadPool&, Scratch&);                  \
-  void sample(const Sample&, ThreadPool&, Scratch&);                               \
+  int64_t sample(const Sample&, const double* uniforms, ThreadPool&, Scratch&);    \
   void adamw(const AdamW&, ThreadPool&, Scratch&);                                 \
   double sum_of_squares(const float* x, int64_t n, ThreadPool&, Scratch&);         \
   bool all_finite(const float* x, int64_t n, ThreadPool&, Scratch&);               \

@@ -1,0 +1,131 @@
+// The CPU backend: Ops over the kernel table of one ISA build, with the scratch memory all of them share.
+#include <new>
+#include <string>
+#include <vector>
+
+#include "cpu/cpu.h"
+#include "cpu/kernels/kernels.h"
+#include "engine/error.h"
+#include "engine/philox.h"
+
+TOOLGRAD_DECLARE_KERNELS(portable)
+#if defined(TOOLGRAD_X86)
+TOOLGRAD_DECLARE_KERNELS(avx2)
+TOOLGRAD_DECLARE_KERNELS(avx512)
+#endif
+
+namespace toolgrad {
+
+struct Scratch::Block {
+  void* data = nullptr;
+  size_t size = 0;
+};
+
+Scratch::Scratch() : blocks_(std::make_unique<Block[]>(kSlots)) {}
+
+Scratch::~Scratch() {
+  for (int slot = 0; slot < kSlots; ++slot) ::operator delete (blocks_[slot].data, std::align_val_t{64});
+}
+
+void* Scratch::bytes(int slot, size_t count) {
+  if (slot < 0 || slot >= kSlots)
+    throw Error("ERR_SCRATCH",
+                "scratch: expected a slot below " + std::to_string(kSlots) + ", found " + std::to_string(slot));
+  Block& block = blocks_[slot];
+  if (block.size >= count) return block.data;
+  ::operator delete (block.data, std::align_val_t{64});
+  block = Block{};
+  block.data = ::operator new (count, std::align_val_t{64}, std::nothrow);
+  if (block.data == nullptr)
+    throw Error("ERR_OUT_OF_MEMORY",
+                "scratch: could not allocate " + std::to_string(count) + " bytes; use a smaller micro-batch");
+  block.size = count;
+  return block.data;
+}
+
+float* Scratch::floats(int slot, int64_t count) {
+  return static_cast<float*>(bytes(slot, static_cast<size_t>(count) * sizeof(float)));
+}
+
+size_t Scratch::allocated() const {
+  size_t total = 0;
+  for (int slot = 0; slot < kSlots; ++slot) total += blocks_[slot].size;
+  return total;
+}
+
+namespace {
+
+const KernelTable& table_of(Isa isa) {
+#if defined(TOOLGRAD_X86)
+  if (isa == Isa::kAvx512) return avx512::kernel_table();
+  if (isa == Isa::kAvx2) return avx2::kernel_table();
+#endif
+  (void)isa;
+  return portable::kernel_table();
+}
+
+class CpuOps final : public Ops {
+ public:
+  CpuOps(Isa isa, ThreadPool& pool)
+      : name_(std::string("cpu-") + isa_name(isa)), kernels_(table_of(isa)), pool_(pool) {}
+
+  const char* name() const override { return name_.c_str(); }
+
+  void pack(const float* src, PackedMatrix dst) override { kernels_.pack(src, dst, pool_); }
+  void unpack(PackedMatrix src, float* dst) override { kernels_.unpack(src, dst, pool_); }
+  void linear_forward(const LinearForward& op) override { kernels_.linear_forward(op, pool_, scratch_); }
+  void linear_backward_input(const LinearBackwardInput& op) override {
+    kernels_.linear_backward_input(op, pool_, scratch_);
+  }
+  void linear_backward_weight(const LinearBackwardWeight& op) override {
+    kernels_.linear_backward_weight(op, pool_, scratch_);
+  }
+  void rms_norm_forward(const RmsNormForward& op) override { kernels_.rms_norm_forward(op, pool_, scratch_); }
+  void rms_norm_backward(const RmsNormBackward& op) override { kernels_.rms_norm_backward(op, pool_, scratch_); }
+  void rope(const Rope& op) override { kernels_.rope(op, pool_, scratch_); }
+  void kv_write(const KvWrite& op) override { kernels_.kv_write(op, pool_, scratch_); }
+  void attention_forward(const AttentionForward& op) override { kernels_.attention_forward(op, pool_, scratch_); }
+  void attention_backward(const AttentionBackward& op) override { kernels_.attention_backward(op, pool_, scratch_); }
+  void swiglu_forward(const SwigluForward& op) override { kernels_.swiglu_forward(op, pool_, scratch_); }
+  void swiglu_backward(const SwigluBackward& op) override { kernels_.swiglu_backward(op, pool_, scratch_); }
+  void embedding_forward(const EmbeddingForward& op) override { kernels_.embedding_forward(op, pool_, scratch_); }
+  void embedding_backward(const EmbeddingBackward& op) override { kernels_.embedding_backward(op, pool_, scratch_); }
+  void head_forward(const HeadForward& op) override { kernels_.head_forward(op, pool_, scratch_); }
+  void head_backward(const HeadBackward& op) override { kernels_.head_backward(op, pool_, scratch_); }
+
+  void sample(const Sample& op) override {
+    if (op.R <= 0) return;
+    uniforms_.resize(static_cast<size_t>(op.R));
+    for (int64_t r = 0; r < op.R; ++r) {
+      const SampleKey& key = op.keys[r];
+      uniforms_[static_cast<size_t>(r)] = sample_uniform(key.seed, key.step, key.prompt, key.sample, key.position);
+    }
+    const int64_t bad = kernels_.sample(op, uniforms_.data(), pool_, scratch_);
+    if (bad >= 0)
+      throw Error("ERR_NOT_FINITE", "sample: the logits of row " + std::to_string(bad) +
+                                        " hold NaN or +inf, or nothing above -inf; " +
+                                        "expected finite logits (have the weights or the learning rate diverged?)");
+  }
+
+  void adamw(const AdamW& op) override { kernels_.adamw(op, pool_, scratch_); }
+  double sum_of_squares(const float* x, int64_t n) override { return kernels_.sum_of_squares(x, n, pool_, scratch_); }
+  bool all_finite(const float* x, int64_t n) override { return kernels_.all_finite(x, n, pool_, scratch_); }
+
+ private:
+  std::string name_;
+  const KernelTable& kernels_;
+  ThreadPool& pool_;
+  Scratch scratch_;
+  std::vector<double> uniforms_;
+};
+
+}  // namespace
+
+std::unique_ptr<Ops> make_cpu_ops(Isa isa, ThreadPool& pool) {
+  if (isa > best_isa())
+    throw Error("ERR_ISA", std::string("instruction set ") + isa_name(isa) + ": this processor supports " +
+                               isa_name(best_isa()) + " at most");
+  return std::make_unique<CpuOps>(isa, pool);
+}
+
+}  // namespace toolgrad
