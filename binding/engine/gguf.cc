@@ -46,6 +46,7 @@ class Reader {
 
   [[noreturn]] void bad(const std::string& what) const { throw Error("ERR_WEIGHT_FILE", file_.path() + ": " + what); }
 
+  const std::string& path() const { return file_.path(); }
   uint64_t position() const { return at_; }
   uint64_t left() const { return file_.size() - at_; }
 
@@ -204,7 +205,7 @@ Placed read_tensor_info(Reader* reader) {
   }
   const auto id = reader->number<uint32_t>("a tensor type");
   placed.offset = reader->number<uint64_t>("a tensor offset");
-  const int64_t elements = checked_elements(entry.shape, where);
+  const int64_t elements = checked_elements(entry.shape, reader->path() + ": " + where);
   const BlockType* type = find_gguf_type(id);
   placed.known_size = type != nullptr;
   entry.dtype = type != nullptr ? type->name : "type " + std::to_string(id);

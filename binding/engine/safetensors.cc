@@ -44,6 +44,20 @@ std::string_view header_text(const MappedFile& file) {
   return text;
 }
 
+json::Value parse_header(std::string_view text, const std::string& path) {
+  json::Limits limits;
+  limits.max_depth = 3;  // header, tensor, shape
+  limits.max_values = kMaxTensors * (4 + kMaxRank);
+  try {
+    json::Value header = json::parse(text, limits);
+    if (header.as_object().size() <= kMaxTensors + 1) return header;
+  } catch (const Error& error) {
+    if (error.code() != "ERR_JSON") throw;
+    bad(path, std::string("malformed header: ") + error.what());
+  }
+  bad(path, "more than " + std::to_string(kMaxTensors) + " tensors");
+}
+
 const json::Value& member(const json::Value& info, const char* key, const std::string& where) {
   const json::Value* value = info.find(key);
   if (value == nullptr) bad(where, std::string("\"") + key + "\" is missing");
@@ -127,24 +141,20 @@ std::shared_ptr<WeightFile> WeightFile::parse_safetensors(std::shared_ptr<const 
   const uint64_t data_bytes = file->size() - 8 - text.size();
   std::vector<TensorEntry> tensors;
   json::Value metadata{json::Object{}};
-  try {
-    json::Limits limits;
-    limits.max_depth = 3;  // header, tensor, shape
-    limits.max_values = kMaxTensors * (4 + kMaxRank);
-    const json::Value header = json::parse(text, limits);
-    const json::Object& members = header.as_object();
-    if (members.size() > kMaxTensors + 1) bad(path, "more than " + std::to_string(kMaxTensors) + " tensors");
-    for (const json::Member& item : members) {
-      if (item.key != "__metadata__") {
+  const json::Value header = parse_header(text, path);
+  for (const json::Member& item : header.as_object()) {
+    const bool is_metadata = item.key == "__metadata__";
+    try {
+      if (!is_metadata) {
         tensors.push_back(parse_entry(item.key, item.value, data, data_bytes, path));
         continue;
       }
       for (const json::Member& pair : item.value.as_object()) pair.value.as_string();
       metadata = item.value;
+    } catch (const Error& error) {
+      if (error.code() != "ERR_JSON") throw;
+      bad(path, (is_metadata ? "" : "tensor ") + json::quote(item.key) + ": " + error.what());
     }
-  } catch (const Error& error) {
-    if (error.code() != "ERR_JSON") throw;
-    bad(path, std::string("malformed header: ") + error.what());
   }
   check_coverage(tensors, data, data_bytes, path);
   return std::shared_ptr<WeightFile>(

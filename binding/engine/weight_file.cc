@@ -75,9 +75,10 @@ void WeightFile::read_f32_rows(const TensorEntry& entry, int64_t row0, int64_t r
 int64_t checked_elements(const std::vector<int64_t>& shape, const std::string& what) {
   int64_t elements = 1;
   for (const int64_t dimension : shape) {
-    if (dimension < 0 || __builtin_mul_overflow(elements, dimension, &elements) || elements > (int64_t{1} << 62)) {
-      throw Error("ERR_WEIGHT_FILE",
-                  what + ": shape " + shape_text(shape) + " has too many elements for a 64-bit count");
+    if (dimension < 0)
+      throw Error("ERR_WEIGHT_FILE", what + ": shape " + shape_text(shape) + " has a negative dimension");
+    if (__builtin_mul_overflow(elements, dimension, &elements) || elements > (int64_t{1} << 62)) {
+      throw Error("ERR_WEIGHT_FILE", what + ": shape " + shape_text(shape) + " has more elements than 2^62");
     }
   }
   return elements;
