@@ -1,0 +1,81 @@
+// Gradients of y = x W^T + bias.
+//
+// dx[t,k]: one FMA chain over n, from 0 or from dx. W's panels are transposed on the fly into [n][16 k] so that a
+// vector spans k. dw[n,k]: one FMA chain over t that continues from dw, a vector spanning n; so cutting a batch into
+// micro-batches changes no bit. db[n]: plain adds in t order.
+#include "cpu/kernels/gemm_block.h"
+#include "cpu/kernels/kernels.h"
+
+namespace toolgrad::TOOLGRAD_ISA {
+namespace {
+
+constexpr int64_t kRowBlock = 512;  // rows that share one transposed weight block
+constexpr int64_t kTasksPerThread = 4;
+
+template <class W>
+void input_task(const LinearBackwardInput& op, int64_t row0, int64_t row1, int64_t k0, int64_t k1, float* wide,
+                float* edge) {
+  const int64_t K = op.w.cols, N = op.w.rows;
+  for (int64_t k = k0; k < k1; k += kTilePanels * kLanes) {
+    const int groups = static_cast<int>(div_up(at_most(kTilePanels * kLanes, k1 - k), kLanes));
+    backward_input_block(op.dy + row0 * N, N, row1 - row0, static_cast<const W*>(op.w.data), K, 0, N, k, groups,
+                         op.dx + row0 * K, K, !op.accumulate, wide, edge);
+  }
+}
+
+void add_bias_gradient(const LinearBackwardWeight& op, int64_t n0, int64_t n1) {
+  const int64_t N = op.dw.rows;
+  for (int64_t n = n0; n < n1; n += kLanes) {
+    const int valid = static_cast<int>(at_most(kLanes, n1 - n));
+    Vec sum = load_partial(op.db + n, valid);
+    for (int64_t t = 0; t < op.T; ++t) sum = sum + load_partial(op.dy + t * N + n, valid);
+    store_partial(op.db + n, sum, valid);
+  }
+}
+
+}  // namespace
+
+void linear_backward_input(const LinearBackwardInput& op, ThreadPool& pool, Scratch& scratch) {
+  const int64_t K = op.w.cols;
+  if (op.T <= 0 || K <= 0) return;
+  const int threads = pool.threads();
+  const int64_t step = kTilePanels * kLanes, steps = div_up(K, step);
+  const int64_t row_blocks = div_up(op.T, kRowBlock), block_rows = div_up(op.T, row_blocks);
+  const int64_t wanted = threads == 1 ? 1 : div_up(kTasksPerThread * threads, row_blocks);
+  const int64_t columns = div_up(steps, wanted) * step, column_tasks = div_up(K, columns);
+  float* wide = scratch.floats(0, threads * kWideFloats);
+  float* edge = scratch.floats(1, threads * block_rows * kLanes);
+  pool.parallel_for(row_blocks * column_tasks, [&](int64_t task, int worker) {
+    const int64_t block = task / column_tasks, part = task % column_tasks;
+    const int64_t row0 = op.T * block / row_blocks, row1 = op.T * (block + 1) / row_blocks;
+    const int64_t k0 = part * columns, k1 = at_most(K, k0 + columns);
+    float* my_wide = wide + worker * kWideFloats;
+    float* my_edge = edge + worker * block_rows * kLanes;
+    if (op.w.dtype == DType::kBF16)
+      input_task<uint16_t>(op, row0, row1, k0, k1, my_wide, my_edge);
+    else
+      input_task<float>(op, row0, row1, k0, k1, my_wide, my_edge);
+  });
+}
+
+void linear_backward_weight(const LinearBackwardWeight& op, ThreadPool& pool, Scratch& scratch) {
+  const int64_t K = op.dw.cols, N = op.dw.rows;
+  if (op.T <= 0 || N <= 0) return;
+  const int threads = pool.threads();
+  const int64_t step = kTilePanels * kPanelRows, groups = div_up(N, step);
+  const int64_t wanted = threads == 1 ? 1 : kTasksPerThread * threads;
+  // Few panels: cut K as well, in whole strips.
+  const int64_t parts = at_least(1, at_most(div_up(wanted, groups), K / (2 * kTileRows)));
+  float* wide = scratch.floats(0, threads * kWideFloats);
+  pool.parallel_for(groups * parts, [&](int64_t task, int worker) {
+    const int64_t group = task / parts, part = task % parts;
+    const int64_t n0 = group * step, columns = at_most(step, N - n0);
+    const int64_t k0 = K * part / parts, k1 = K * (part + 1) / parts;
+    float* dw = static_cast<float*>(op.dw.data) + n0 * K;
+    backward_weight_block(op.x, K, op.dy + n0, N, op.T, dw, K, k0, k1, static_cast<int>(div_up(columns, kPanelRows)),
+                          columns, wide + worker * kWideFloats);
+    if (part == 0 && op.db != nullptr) add_bias_gradient(op, n0, n0 + columns);
+  });
+}
+
+}  // namespace toolgrad::TOOLGRAD_ISA
