@@ -1,0 +1,100 @@
+/**
+ * Checkpoints: a folder in Hugging Face layout (transformers, vLLM and llama.cpp's converter load it as it is) with, beside
+ * it, what resuming needs: optimizer/ (fp32 masters and moments) and state.json. Written under a temporary name, synced, renamed: a
+ * checkpoint that exists is whole.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { ToolgradError } from '../errors.ts';
+import { writeAtomically } from './directory.ts';
+
+/** Where a run stands: everything else follows from the config and these numbers. */
+export interface RunState {
+  readonly phase: 'sft' | 'rl';
+  /** Steps of this phase that are done. */
+  readonly phaseStep: number;
+  /** Steps of all phases that are done. */
+  readonly step: number;
+  /** Kernel build that wrote it: another one may round differently. */
+  readonly isa: string;
+  readonly version: string;
+}
+
+/** What can write itself in Hugging Face layout and write its optimizer. */
+export interface Checkpointable {
+  save(folder: string): Promise<void>;
+  saveOptimizer(path: string): Promise<void>;
+}
+
+export function checkpointName(step: number): string {
+  return String(step).padStart(6, '0');
+}
+
+/** Write the checkpoint of `state` under `runPath`/checkpoints, replacing one of the same step. Returns its folder. */
+export async function saveCheckpoint(
+  runPath: string,
+  model: Checkpointable,
+  state: RunState,
+): Promise<string> {
+  const folder = join(runPath, 'checkpoints', checkpointName(state.step));
+  const temporary = `${folder}.tmp-${process.pid}`;
+  rmSync(temporary, { recursive: true, force: true });
+  mkdirSync(join(temporary, 'optimizer'), { recursive: true });
+  try {
+    await model.save(temporary);
+    await model.saveOptimizer(join(temporary, 'optimizer', 'optimizer.safetensors'));
+    writeAtomically(join(temporary, 'state.json'), `${JSON.stringify(state, null, 2)}\n`);
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(temporary, folder);
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw error;
+  }
+  return folder;
+}
+
+/** Folders of whole checkpoints under `runPath`, oldest first. */
+export function listCheckpoints(runPath: string): string[] {
+  const root = join(runPath, 'checkpoints');
+  if (!existsSync(root)) return [];
+  return readdirSync(root)
+    .filter((name) => /^\d{6}$/.test(name))
+    .sort()
+    .map((name) => join(root, name));
+}
+
+export function optimizerPath(checkpoint: string): string {
+  return join(checkpoint, 'optimizer', 'optimizer.safetensors');
+}
+
+/** state.json of a checkpoint; throws ERR_CHECKPOINT when it is not one. */
+export function readState(checkpoint: string): RunState {
+  const file = join(checkpoint, 'state.json');
+  let state: Partial<RunState>;
+  try {
+    state = JSON.parse(readFileSync(file, 'utf8')) as Partial<RunState>;
+  } catch (cause) {
+    throw new ToolgradError(
+      'ERR_CHECKPOINT',
+      `${file}: expected the state of a checkpoint, found none that can be read`,
+      { cause },
+    );
+  }
+  const { phase, phaseStep, step, isa, version } = state;
+  if ((phase !== 'sft' && phase !== 'rl') || !Number.isInteger(phaseStep) || !Number.isInteger(step)) {
+    throw new ToolgradError(
+      'ERR_CHECKPOINT',
+      `${file}: expected phase, phaseStep and step, found ${JSON.stringify(state)}`,
+    );
+  }
+  return { phase, phaseStep: phaseStep!, step: step!, isa: String(isa), version: String(version) };
+}
+
+/** Remove the oldest checkpoints beyond `keep`; `spare` (the end of the cold start, which KL refers to) stays. */
+export function pruneCheckpoints(runPath: string, keep: number, spare: readonly number[]): void {
+  const spared = new Set(spare.map(checkpointName));
+  const folders = listCheckpoints(runPath).filter((folder) => !spared.has(folder.slice(-6)));
+  for (const folder of folders.slice(0, Math.max(0, folders.length - keep))) {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

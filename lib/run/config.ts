@@ -1,0 +1,223 @@
+/**
+ * The one configuration of a run: every key, its default and its limits. `parseConfig` (yaml.ts) turns a YAML text and
+ * `key=value` overrides into a frozen `Config`; nothing else reads options. Unknown keys and combinations that cannot work
+ * are errors, never ignored.
+ */
+import { z } from 'zod';
+
+const count = z.int().min(1);
+const countOrNone = z.int().min(0);
+const rate = z.number().min(0).max(1);
+const positive = z.number().positive();
+
+const learningRate = {
+  lr: positive.describe('peak learning rate'),
+  warmup: countOrNone.default(0).describe('steps of linear warm-up'),
+  decay: z.enum(['constant', 'linear', 'cosine']).default('constant'),
+  final_ratio: rate.default(0).describe('learning rate at the last step as a share of lr'),
+};
+
+export const configSchema = z.strictObject({
+  run: z.string().min(1).default('runs/train').describe('run directory'),
+  seed: countOrNone.default(0).describe('keys every random number of the run'),
+  format: z
+    .enum(['r1ci', 'retool', 'hermes'])
+    .default('r1ci')
+    .describe('prompt, tool-call and answer format'),
+  instruction: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe("replaces the format's instruction before the question"),
+  model: z.strictObject({
+    path: z.string().min(1).describe('Hugging Face folder or GGUF file'),
+    dtype: z.enum(['bfloat16', 'float32']).default('bfloat16'),
+    threads: countOrNone.default(0).describe('engine threads; 0 = one per core'),
+  }),
+  tasks: z
+    .strictObject({
+      names: z.array(z.string()).default([]).describe('procedural tasks (docs/tasks.md)'),
+      train: z
+        .string()
+        .nullable()
+        .default(null)
+        .describe('JSONL file of training questions, used in file order'),
+      heldout: z.string().nullable().default(null).describe('JSONL file of held-out questions'),
+      traces: z.string().nullable().default(null).describe('JSONL file of cold-start traces'),
+    })
+    .prefault({}),
+  sft: z
+    .strictObject({
+      steps: countOrNone.default(0),
+      batch: count.default(8).describe('traces per update'),
+      traces: count.default(256).describe('traces to make when tasks.traces is not given'),
+      code_share: rate
+        .default(0.5)
+        .describe('share of made traces that call Python; the others answer at once'),
+      ...learningRate,
+      lr: learningRate.lr.default(3e-5),
+    })
+    .prefault({}),
+  rl: z
+    .strictObject({
+      steps: countOrNone.default(0),
+      prompts: count.default(8).describe('questions per rollout batch'),
+      group: z.int().min(2).default(6).describe('rollouts per question'),
+      temperature: positive.default(1),
+      reward: z.enum(['correct', 'anchor', 'r1ci', 'retool', 'hermes']).default('anchor'),
+      advantage: z.enum(['grpo', 'rloo']).default('grpo'),
+      std: z.enum(['sample', 'population', 'none']).default('sample'),
+      eps: positive.default(1e-4).describe('added to the standard deviation'),
+      loss: z.enum(['ppo_clip', 'reinforce', 'gspo', 'gspo_token', 'cispo']).default('ppo_clip'),
+      reduction: z.enum(['token_mean', 'sequence_mean', 'sequence_sum', 'constant']).default('token_mean'),
+      clip_low: z.number().min(0).default(0.2),
+      clip_high: z.number().min(0).default(0.2),
+      dual_clip: z.number().min(0).default(0).describe('0 = off'),
+      kl: z
+        .enum(['none', 'k2', 'k3', 'k1+', 'k3+'])
+        .default('none')
+        .describe('KL to the reference, in the loss'),
+      kl_coef: z.number().min(0).default(0),
+      entropy_coef: z.number().min(0).default(0),
+      epochs: count.default(1),
+      mini_batches: count.default(1).describe('updates per epoch'),
+      unmask_tool: z.boolean().default(false).describe("train on the tool's tokens too (ablation)"),
+      ...learningRate,
+      lr: learningRate.lr.default(1e-6),
+    })
+    .prefault({}),
+  rollout: z
+    .strictObject({
+      max_calls: countOrNone.default(4),
+      max_turns: count.default(5),
+      first_turn_tokens: count.default(512),
+      turn_tokens: count.default(512).describe('new tokens in each later turn'),
+      total_tokens: count.default(2048).describe('prompt, model and tool tokens together'),
+      seconds: z.number().min(0).default(0).describe('wall clock per trajectory; 0 = none'),
+      kv_memory_mb: count.default(512),
+    })
+    .prefault({}),
+  tool: z
+    .strictObject({
+      seconds: positive.default(5),
+      memory_mb: count.default(512),
+      output_characters: count.default(2000).describe('output shown to the model; head and tail are kept'),
+      output_mb: count.default(1).describe('output kept at all'),
+      file_mb: count.default(16),
+      workers: countOrNone.default(0).describe('calls at once; 0 = one per core'),
+      python: z.string().nullable().default(null).describe('interpreter; default: python3 on PATH'),
+    })
+    .prefault({}),
+  optim: z
+    .strictObject({
+      beta1: rate.default(0.9),
+      beta2: rate.default(0.95),
+      eps: positive.default(1e-8),
+      weight_decay: z.number().min(0).default(0),
+      max_grad_norm: z.number().min(0).default(1).describe('0 = no clipping'),
+      micro_batch_tokens: countOrNone.default(0).describe('0 = derived from free memory'),
+    })
+    .prefault({}),
+  eval: z
+    .strictObject({
+      every: countOrNone.default(0).describe('RL steps between evaluations; 0 = before and after only'),
+      questions: countOrNone.default(100).describe('held-out questions'),
+      samples: count.default(1).describe('attempts per question'),
+      temperature: z.number().min(0).default(0).describe('0 = greedy'),
+      without_tool: z
+        .boolean()
+        .default(false)
+        .describe('also evaluate the same model answering without the tool'),
+    })
+    .prefault({}),
+  checkpoint: z
+    .strictObject({
+      every: countOrNone.default(0).describe('steps between checkpoints; 0 = at the end of each phase only'),
+      keep_last: count.default(2),
+    })
+    .prefault({}),
+});
+
+export type Config = z.output<typeof configSchema>;
+
+/** A combination of values that cannot work, found after each value was fine by itself. */
+export interface ConfigConflict {
+  /** Path of the key to look at first. */
+  readonly path: readonly string[];
+  readonly message: string;
+}
+
+/** Combinations that cannot work; empty when the config is sound. */
+export function configConflicts(config: Config): ConfigConflict[] {
+  const conflicts: ConfigConflict[] = [];
+  const conflict = (path: string, message: string) => conflicts.push({ path: path.split('.'), message });
+  const { tasks, sft, rl, rollout, eval: evaluation } = config;
+  const generated = tasks.names.length > 0;
+  if (rl.steps > 0 && !generated && tasks.train === null) {
+    conflict('rl.steps', 'RL needs questions: name tasks (tasks.names) or give a file (tasks.train)');
+  }
+  if (sft.steps > 0 && !generated && tasks.traces === null) {
+    conflict('sft.steps', 'SFT needs traces: name tasks (tasks.names) or give a file (tasks.traces)');
+  }
+  if (evaluation.questions > 0 && !generated && tasks.heldout === null) {
+    conflict(
+      'eval.questions',
+      'evaluation needs questions: name tasks, give tasks.heldout, or set eval.questions to 0',
+    );
+  }
+  if (rl.kl === 'none' && rl.kl_coef > 0) {
+    conflict('rl.kl_coef', 'kl_coef without an estimator does nothing: set rl.kl to k2, k3, k1+ or k3+');
+  }
+  if (rl.kl !== 'none' && rl.kl_coef === 0) {
+    conflict(
+      'rl.kl',
+      `kl ${rl.kl} with kl_coef 0 costs a reference pass and does nothing: set rl.kl_coef, or rl.kl to none`,
+    );
+  }
+  if (rl.mini_batches > rl.prompts) {
+    conflict(
+      'rl.mini_batches',
+      `${rl.mini_batches} mini-batches need as many groups; rl.prompts is ${rl.prompts}`,
+    );
+  }
+  if (rl.advantage === 'rloo' && rl.std !== 'none') {
+    conflict('rl.std', 'RLOO does not divide by a standard deviation: set rl.std to none');
+  }
+  if (rl.loss === 'ppo_clip' && rl.dual_clip !== 0 && rl.dual_clip <= 1) {
+    conflict('rl.dual_clip', `dual_clip must be above 1 (or 0 = off), found ${rl.dual_clip}`);
+  }
+  if (rl.dual_clip !== 0 && rl.loss !== 'ppo_clip') {
+    conflict('rl.dual_clip', `dual_clip belongs to ppo_clip; rl.loss is ${rl.loss}`);
+  }
+  if (rl.clip_low >= 1 && rl.loss !== 'reinforce') {
+    conflict(
+      'rl.clip_low',
+      `clip_low ${rl.clip_low} puts the lower ratio bound at or below 0; expected less than 1`,
+    );
+  }
+  if (sft.warmup > sft.steps && sft.steps > 0) {
+    conflict('sft.warmup', `warm-up of ${sft.warmup} steps is longer than the phase's ${sft.steps}`);
+  }
+  if (rl.warmup > rl.steps && rl.steps > 0) {
+    conflict('rl.warmup', `warm-up of ${rl.warmup} steps is longer than the phase's ${rl.steps}`);
+  }
+  if (rollout.first_turn_tokens >= rollout.total_tokens) {
+    conflict(
+      'rollout.first_turn_tokens',
+      `a first turn of ${rollout.first_turn_tokens} tokens does not fit into total_tokens ${rollout.total_tokens} with a prompt`,
+    );
+  }
+  if (rollout.max_calls >= rollout.max_turns) {
+    conflict(
+      'rollout.max_turns',
+      `${rollout.max_calls} calls and a last answer need ${rollout.max_calls + 1} turns; max_turns is ${rollout.max_turns}`,
+    );
+  }
+  if (evaluation.samples > 1 && evaluation.temperature === 0) {
+    conflict(
+      'eval.samples',
+      'greedy attempts are all the same: set eval.temperature above 0 or eval.samples to 1',
+    );
+  }
+  return conflicts;
+}

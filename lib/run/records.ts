@@ -1,0 +1,110 @@
+/** What the loop reports, as records of the run directory's files. Names are explained in docs/metrics.md. */
+import type { Trajectory } from '../rollout/trajectory.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import type { Progress, RlStepReport } from '../train/loop.ts';
+import { policyTokens, type Scored } from '../train/score.ts';
+import type { SftStep } from '../train/sft.ts';
+
+type Json = Record<string, unknown>;
+
+export function sftMetrics(at: Progress, report: SftStep, lr: number): Json {
+  return {
+    kind: 'sft',
+    step: at.step,
+    phase_step: at.phaseStep,
+    loss: report.loss,
+    tokens: report.tokens,
+    tokens_in_loss: report.tokensInLoss,
+    grad_norm: report.gradNorm,
+    lr,
+    seconds: report.seconds,
+    tokens_per_second: report.tokens / report.seconds,
+  };
+}
+
+/** Averages a rollout batch; trajectories lost to infrastructure count only in `lost`. */
+export function rlMetrics(at: Progress, report: RlStepReport): Json {
+  const { grpo, rollout, seconds, rolloutSeconds } = report;
+  const scored = report.scored.filter(({ trajectory }) => trajectory.end !== 'infrastructure');
+  const mean = (value: (item: Scored) => number) =>
+    scored.reduce((sum, item) => sum + value(item), 0) / Math.max(1, scored.length);
+  const ends: Record<string, number> = {};
+  const parts: Record<string, number> = {};
+  for (const { trajectory } of report.scored) ends[trajectory.end] = (ends[trajectory.end] ?? 0) + 1;
+  for (const item of scored) {
+    for (const [name, value] of Object.entries(item.parts))
+      parts[name] = (parts[name] ?? 0) + value / scored.length;
+  }
+  return {
+    kind: 'rl',
+    step: at.step,
+    phase_step: at.phaseStep,
+    reward: mean(({ reward }) => reward),
+    reward_parts: parts,
+    solved: mean(({ correct }) => (correct ? 1 : 0)),
+    dead_groups: grpo.deadGroups,
+    lost: grpo.lost,
+    call_share: mean(({ trajectory }) => (trajectory.calls.length > 0 ? 1 : 0)),
+    calls_per_trajectory: mean(({ trajectory }) => trajectory.calls.length),
+    turns: mean(({ trajectory }) => trajectory.turns),
+    tool_error_rate: rollout.toolErrors / Math.max(1, rollout.calls),
+    policy_tokens: mean(({ trajectory }) => policyTokens(trajectory.ledger)),
+    trajectory_tokens: mean(({ trajectory }) => trajectory.ledger.length),
+    ends,
+    logprob_gap: grpo.logprobGap,
+    loss: grpo.loss,
+    policy_loss: grpo.policyLoss,
+    kl_loss: grpo.klLoss,
+    kl: grpo.kl,
+    entropy: grpo.entropy,
+    ratio_mean: grpo.meanRatio,
+    ratio_max: grpo.maxRatio,
+    clip_low: grpo.clipLow,
+    clip_high: grpo.clipHigh,
+    grad_norm: grpo.gradNorm,
+    updates: grpo.updates,
+    tokens_in_loss: grpo.tokensInLoss,
+    lr: report.lr,
+    sampled_tokens: rollout.sampled,
+    computed_tokens: rollout.computed,
+    decode_steps: rollout.decodeSteps,
+    generation_seconds: rollout.engineSeconds,
+    tool_wait_seconds: rollout.toolWaitSeconds,
+    tool_seconds: rollout.toolSeconds,
+    rollout_seconds: rolloutSeconds,
+    update_seconds: grpo.seconds,
+    seconds,
+    tokens_per_second: rollout.sampled / Math.max(1e-9, rolloutSeconds),
+  };
+}
+
+/** One line of rollouts/<step>.jsonl: everything the update saw, token by token, and everything the tool was asked and said. */
+export function rolloutRecord(scored: Scored, advantage: number, tokenizer: Tokenizer): Json {
+  const { trajectory, correct, reward, parts } = scored;
+  return { ...trajectoryRecord(trajectory, tokenizer), correct, reward, reward_parts: parts, advantage };
+}
+
+/** One line of eval/<step>.jsonl. */
+export function evaluationRecord(
+  { trajectory, correct }: { trajectory: Trajectory; correct: boolean },
+  tokenizer: Tokenizer,
+): Json {
+  return { ...trajectoryRecord(trajectory, tokenizer), correct };
+}
+
+function trajectoryRecord(trajectory: Trajectory, tokenizer: Tokenizer): Json {
+  const { question, prompt, sample, end, reason, answer, turns, calls, seconds, ledger } = trajectory;
+  return {
+    question,
+    prompt,
+    sample,
+    end,
+    reason,
+    answer,
+    turns,
+    seconds,
+    text: tokenizer.decode(ledger.ids),
+    calls,
+    ledger: ledger.toJSON(),
+  };
+}

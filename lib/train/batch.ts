@@ -1,0 +1,134 @@
+/**
+ * From ledgers to packed batches. A mini-batch (one optimizer update) is a list of rows in canonical order (prompt, sample);
+ * its reduction's denominators are fixed from all rows first, then it is cut into micro-batches at sequence boundaries.
+ * Micro-batches bound memory only: gradients are the same to the bit however the cut falls.
+ */
+import type { LossBatch } from '../model/engine.ts';
+import { type Ledger, Origin } from '../rollout/ledger.ts';
+
+/**
+ * How per-token losses become one number over a mini-batch of S rows with policy tokens, row s having n_s of them:
+ * `token_mean` sum / (sum of n_s); `sequence_mean` mean over rows of each row's token mean (R1-CI's paper form);
+ * `sequence_sum` mean over rows of each row's token sum; `constant` sum / (S * constant) (Dr.GRPO).
+ * Rows without policy tokens are not counted.
+ */
+export type Reduction = 'token_mean' | 'sequence_mean' | 'sequence_sum' | { readonly constant: number };
+
+/** One sequence of a mini-batch; per-token arrays are aligned with the ledger's tokens. */
+export interface Row {
+  readonly ledger: Ledger;
+  /** The same for every token of the row. */
+  readonly advantage: number;
+  /** [length] log-probs under the weights at the start of the rollout batch; null for SFT. */
+  readonly oldLogprobs: Float32Array | null;
+  /** [length] log-probs under the reference model, or null. */
+  readonly refLogprobs: Float32Array | null;
+}
+
+export interface PackedRows extends LossBatch {
+  readonly rows: readonly Row[];
+}
+
+/** Which tokens of a row are in the loss: its masked-in policy tokens, and with `unmaskTool` the tool's tokens too. */
+export function lossMask(ledger: Ledger, unmaskTool: boolean): Uint8Array {
+  const mask = Uint8Array.from(ledger.mask);
+  if (unmaskTool) {
+    for (let t = 1; t < mask.length; t++) if (ledger.origins[t] === Origin.tool) mask[t] = 1;
+  }
+  return mask;
+}
+
+/** Sum of a 0/1 mask. */
+export function countTokens(mask: Uint8Array): number {
+  let count = 0;
+  for (const m of mask) count += m;
+  return count;
+}
+
+/** The per-token weights (mask times reduction factor) of every row of a mini-batch. */
+export function lossWeights(masks: readonly Uint8Array[], reduction: Reduction): Float32Array[] {
+  const counts = masks.map(countTokens);
+  const tokens = counts.reduce((sum, count) => sum + count, 0);
+  const sequences = counts.filter((count) => count > 0).length;
+  return masks.map((mask, row) => {
+    const count = counts[row]!;
+    const weights = new Float32Array(mask.length);
+    if (count === 0) return weights;
+    const factor =
+      reduction === 'token_mean'
+        ? 1 / tokens
+        : reduction === 'sequence_mean'
+          ? 1 / (sequences * count)
+          : reduction === 'sequence_sum'
+            ? 1 / sequences
+            : 1 / (sequences * reduction.constant);
+    for (let t = 0; t < mask.length; t++) if (mask[t] === 1) weights[t] = factor;
+    return weights;
+  });
+}
+
+/**
+ * Cut rows into packs of at most `tokens` tokens, in order; a longer row is a pack of its own.
+ * Returns lists of row indices.
+ */
+export function cutRows(lengths: readonly number[], tokens: number): number[][] {
+  const packs: number[][] = [];
+  let room = 0;
+  lengths.forEach((length, row) => {
+    const last = packs.at(-1);
+    if (last === undefined || length > room) {
+      packs.push([row]);
+      room = tokens - length;
+    } else {
+      last.push(row);
+      room -= length;
+    }
+  });
+  return packs;
+}
+
+/** Concatenate ledgers' ids: tokens [T] and seqStarts [S + 1]. */
+export function packIds(ledgers: readonly Ledger[]): { tokens: Int32Array; seqStarts: Int32Array } {
+  const seqStarts = new Int32Array(ledgers.length + 1);
+  ledgers.forEach((ledger, s) => {
+    seqStarts[s + 1] = seqStarts[s]! + ledger.length;
+  });
+  const tokens = new Int32Array(seqStarts[ledgers.length]!);
+  ledgers.forEach((ledger, s) => {
+    tokens.set(ledger.ids, seqStarts[s]!);
+  });
+  return { tokens, seqStarts };
+}
+
+/** Pack rows into one loss batch; `weights` as made by lossWeights for the whole mini-batch. */
+export function packRows(
+  rows: readonly Row[],
+  weights: readonly Float32Array[],
+  temperature: number,
+): PackedRows {
+  const { tokens, seqStarts } = packIds(rows.map((row) => row.ledger));
+  const total = tokens.length;
+  const weight = new Float32Array(total);
+  const advantages = new Float32Array(total);
+  const withOld = rows.some((row) => row.oldLogprobs !== null);
+  const withRef = rows.some((row) => row.refLogprobs !== null);
+  const oldLogprobs = new Float32Array(withOld ? total : 0);
+  const refLogprobs = new Float32Array(withRef ? total : 0);
+  rows.forEach((row, s) => {
+    const start = seqStarts[s]!;
+    weight.set(weights[s]!, start);
+    advantages.fill(row.advantage, start, seqStarts[s + 1]!);
+    if (row.oldLogprobs) oldLogprobs.set(row.oldLogprobs, start);
+    if (row.refLogprobs) refLogprobs.set(row.refLogprobs, start);
+  });
+  return {
+    rows,
+    tokens,
+    seqStarts,
+    temperature,
+    weight,
+    advantages,
+    ...(withOld ? { oldLogprobs } : {}),
+    ...(withRef ? { refLogprobs } : {}),
+  };
+}

@@ -1,0 +1,201 @@
+/**
+ * THE LOOP: a cold start on traces, then reinforcement learning with a tool.
+ *
+ *   task -> prompt -> trajectory -> reward -> advantage -> packed batch -> loss, backward -> AdamW -> next step
+ *
+ * Each arrow is a module of lib/, in this order. The loop prints nothing: it reports events, from which run/ writes files
+ * and view/ writes lines. A run is a function of its config: every random number is keyed by seed and step, so a resumed
+ * run is the same run.
+ */
+import { type Evaluation, evaluate } from '../eval/evaluate.ts';
+import type { EngineModel } from '../model/engine.ts';
+import { rollout } from '../rollout/rollout.ts';
+import type { RolloutStats } from '../rollout/trajectory.ts';
+import { type GrpoStep, grpoStep } from './grpo.ts';
+import { traceBatch } from './questions.ts';
+import { learningRate } from './schedule.ts';
+import { type Scored, scoreRollouts } from './score.ts';
+import { adamwOptions, grpoOptions, type Setup } from './setup.ts';
+import { type SftStep, sftStep, traceLedger } from './sft.ts';
+
+export interface Progress {
+  readonly phase: 'sft' | 'rl';
+  /** Steps of the phase that are done. */
+  readonly phaseStep: number;
+  readonly phaseSteps: number;
+  /** Steps of all phases that are done, and in all. */
+  readonly step: number;
+  readonly steps: number;
+}
+
+export interface RlStepReport {
+  readonly scored: readonly Scored[];
+  readonly rollout: RolloutStats;
+  readonly grpo: GrpoStep;
+  readonly lr: number;
+  readonly rolloutSeconds: number;
+  readonly seconds: number;
+}
+
+export type TrainEvent =
+  | { readonly kind: 'sft'; readonly at: Progress; readonly report: SftStep; readonly lr: number }
+  | { readonly kind: 'rl'; readonly at: Progress; readonly report: RlStepReport }
+  | {
+      readonly kind: 'rollout';
+      readonly running: number;
+      readonly inTool: number;
+      readonly done: number;
+      readonly total: number;
+    }
+  | {
+      readonly kind: 'evaluation';
+      readonly name: string;
+      readonly step: number;
+      readonly evaluation: Evaluation;
+    };
+
+export interface LoopHooks {
+  /** Where to start: steps of each phase already done. */
+  readonly done: { readonly sft: number; readonly rl: number };
+  /** Names of evaluations already on record. */
+  readonly evaluated: ReadonlySet<string>;
+  readonly signal?: AbortSignal;
+  onEvent(event: TrainEvent): void;
+  /** Called after each step; saves when `at` is due, always at the end of a phase. */
+  onCheckpoint(at: Progress): Promise<void>;
+  /** The frozen model for the KL term, asked for when RL starts with a KL. */
+  openReference(): Promise<EngineModel>;
+}
+
+/** Run all phases to their end; rejects with the signal's reason when aborted, weights being those of the last whole step. */
+export async function runLoop(setup: Setup, hooks: LoopHooks): Promise<void> {
+  const { sft, rl } = setup.config;
+  const steps = sft.steps + rl.steps;
+  if (hooks.done.sft === 0 && hooks.done.rl === 0) await evaluateAt(setup, hooks, 'before', 0);
+  if (hooks.done.rl === 0 && sft.steps > 0) {
+    for (let s = hooks.done.sft; s < sft.steps; s++) {
+      const lr = learningRate(
+        { peak: sft.lr, warmupSteps: sft.warmup, decay: sft.decay, finalRatio: sft.final_ratio },
+        s,
+        sft.steps,
+      );
+      const report = await coldStartStep(setup, s, lr, hooks.signal);
+      const at: Progress = { phase: 'sft', phaseStep: s + 1, phaseSteps: sft.steps, step: s + 1, steps };
+      hooks.onEvent({ kind: 'sft', at, report, lr });
+      await hooks.onCheckpoint(at);
+    }
+    await evaluateAt(setup, hooks, 'after SFT', sft.steps);
+  }
+  if (rl.steps > 0) await reinforce(setup, hooks, steps);
+}
+
+async function coldStartStep(setup: Setup, step: number, lr: number, signal?: AbortSignal): Promise<SftStep> {
+  const { config, plan, tokenizer, format } = setup;
+  const ledgers = traceBatch(plan.traces, config.sft.batch, step, config.seed).map((index) => {
+    const trace = plan.traces[index]!;
+    return traceLedger(setup.prompt(trace.question, 0, 1).ids, trace, tokenizer, format);
+  });
+  return sftStep(setup.model, ledgers, {
+    adamw: adamwOptions(config, lr),
+    reduction: 'token_mean',
+    microBatchTokens: setup.microBatchTokens,
+    ...(signal ? { signal } : {}),
+  });
+}
+
+async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise<void> {
+  const { config, model } = setup;
+  const { sft, rl } = config;
+  // RL starts with fresh moments: those of the cold start point elsewhere.
+  if (hooks.done.rl === 0) await model.resetOptimizer();
+  const reference = rl.kl === 'none' ? null : await hooks.openReference();
+  try {
+    for (let s = hooks.done.rl; s < rl.steps; s++) {
+      const lr = learningRate(
+        { peak: rl.lr, warmupSteps: rl.warmup, decay: rl.decay, finalRatio: rl.final_ratio },
+        s,
+        rl.steps,
+      );
+      const report = await rlStep(setup, hooks, s, lr, reference);
+      const at: Progress = {
+        phase: 'rl',
+        phaseStep: s + 1,
+        phaseSteps: rl.steps,
+        step: sft.steps + s + 1,
+        steps,
+      };
+      hooks.onEvent({ kind: 'rl', at, report });
+      await hooks.onCheckpoint(at);
+      const due = config.eval.every > 0 && (s + 1) % config.eval.every === 0 && s + 1 < rl.steps;
+      if (due) await evaluateAt(setup, hooks, `RL step ${s + 1}`, at.step);
+    }
+  } finally {
+    reference?.dispose();
+  }
+  await evaluateAt(setup, hooks, 'after RL', steps);
+}
+
+async function rlStep(
+  setup: Setup,
+  hooks: LoopHooks,
+  step: number,
+  lr: number,
+  reference: EngineModel | null,
+): Promise<RlStepReport> {
+  const { config, model, plan } = setup;
+  const { rl } = config;
+  const started = performance.now();
+  const prompts = plan.training(step).map((question, index) => setup.prompt(question, index, rl.group));
+  const { trajectories, stats } = await rollout(prompts, {
+    ...rolloutParts(setup, hooks),
+    sampling: { temperature: rl.temperature, topK: 0, topP: 1, minP: 0 },
+    step,
+  });
+  const rolloutSeconds = (performance.now() - started) / 1000;
+  const scored = scoreRollouts(trajectories, plan.tasks, setup.reward);
+  const grpo = await grpoStep(model, scored, rl.group, {
+    ...grpoOptions(config, setup.microBatchTokens, lr),
+    ...(reference === null ? {} : { reference }),
+    ...(hooks.signal ? { signal: hooks.signal } : {}),
+  });
+  return { scored, rollout: stats, grpo, lr, rolloutSeconds, seconds: (performance.now() - started) / 1000 };
+}
+
+/** Evaluate on the held-out questions under `name`, and without the tool when the config asks for it. */
+async function evaluateAt(setup: Setup, hooks: LoopHooks, name: string, step: number): Promise<void> {
+  const { config, plan } = setup;
+  if (plan.heldout.length === 0) return;
+  const withoutTool = config.eval.without_tool && name === 'after RL';
+  for (const textOnly of withoutTool ? [false, true] : [false]) {
+    const fullName = textOnly ? `${name}, no tool` : name;
+    if (hooks.evaluated.has(fullName)) continue;
+    const evaluation = await evaluate(
+      plan.heldout.map((question, index) => setup.prompt(question, index, 1, textOnly)),
+      plan.tasks,
+      {
+        ...rolloutParts(setup, hooks),
+        ...(textOnly ? { tool: null } : {}),
+        sampling: { temperature: config.eval.temperature, topK: 0, topP: 1, minP: 0 },
+        samples: config.eval.samples,
+      },
+    );
+    hooks.onEvent({ kind: 'evaluation', name: fullName, step, evaluation });
+  }
+}
+
+function rolloutParts(setup: Setup, hooks: LoopHooks) {
+  const { model, cache, tokenizer, format, tool, limits, toolLimits, config } = setup;
+  return {
+    model,
+    cache,
+    tokenizer,
+    format,
+    tool,
+    limits,
+    toolLimits,
+    runSeed: BigInt(config.seed),
+    ...(hooks.signal ? { signal: hooks.signal } : {}),
+    onProgress: (progress: { running: number; inTool: number; done: number; total: number }) =>
+      hooks.onEvent({ kind: 'rollout', ...progress }),
+  };
+}

@@ -1,0 +1,188 @@
+/**
+ * Everything a run works with, opened in the one order that is right: the tool's launcher first (it must be forked before
+ * the process grows), then the model, then what depends on its size. Closing gives all of it back.
+ */
+import { freemem } from 'node:os';
+import { ToolgradError } from '../errors.ts';
+import type { AdamWOptions, KvCache, LossOptions } from '../model/engine.ts';
+import { loadModel, type Model } from '../model/model.ts';
+import type { RolloutPrompt } from '../rollout/rollout.ts';
+import type { RolloutLimits, ToolLimits } from '../rollout/trajectory.ts';
+import type { Config } from '../run/config.ts';
+import { type Reward, rewards } from '../tasks/reward.ts';
+import type { Question, Task } from '../tasks/task.ts';
+import { renderPrompt } from '../text/chat.ts';
+import { formats, type ToolFormat } from '../text/formats/index.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { openPythonTool } from '../tools/python.ts';
+import type { Tool } from '../tools/tool.ts';
+import type { Reduction } from './batch.ts';
+import type { GrpoOptions } from './grpo.ts';
+import { planQuestions, type QuestionPlan } from './questions.ts';
+
+const kMegabyte = 1024 * 1024;
+
+/** What an embedding program may bring of its own. */
+export interface UserParts {
+  /** Used besides the config's tasks. */
+  readonly tasks?: readonly Task[];
+  /** Instead of the config's reward. */
+  readonly reward?: Reward;
+  /** Instead of Python; the caller closes it. */
+  readonly tool?: Tool;
+}
+
+export interface Setup {
+  readonly config: Config;
+  readonly tool: Tool;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly format: ToolFormat;
+  readonly cache: KvCache;
+  readonly plan: QuestionPlan;
+  readonly reward: Reward;
+  readonly limits: RolloutLimits;
+  readonly toolLimits: ToolLimits;
+  readonly microBatchTokens: number;
+  prompt(question: Question, index: number, samples: number, textOnly?: boolean): RolloutPrompt;
+  close(): Promise<void>;
+}
+
+/** Open what `config` names. With `modelPath` the weights come from there (a checkpoint) instead of config.model.path. */
+export async function openSetup(config: Config, parts: UserParts = {}, modelPath?: string): Promise<Setup> {
+  const plan = await planQuestions(config, parts.tasks);
+  const tool =
+    parts.tool ??
+    (await openPythonTool({
+      ...(config.tool.python === null ? {} : { python: config.tool.python }),
+      ...(config.tool.workers === 0 ? {} : { workers: config.tool.workers }),
+    }));
+  try {
+    const { model, tokenizer } = await loadModel(modelPath ?? config.model.path, {
+      dtype: config.model.dtype,
+      trainable: true,
+      ...(config.model.threads === 0 ? {} : { threads: config.model.threads }),
+    });
+    try {
+      const format = formats[config.format];
+      const limits = rolloutLimits(config);
+      const pages = Math.floor((config.rollout.kv_memory_mb * kMegabyte) / model.memory.kvBytesPerPage);
+      const cache = model.openKvCache(Math.max(1, pages));
+      return {
+        config,
+        tool,
+        model,
+        tokenizer,
+        format,
+        cache,
+        plan,
+        reward: parts.reward ?? rewards[config.rl.reward],
+        limits,
+        toolLimits: toolLimits(config),
+        microBatchTokens: microBatchTokens(config, model),
+        prompt: (question, index, samples, textOnly = false) => ({
+          question,
+          prompt: index,
+          samples,
+          ids: renderPrompt(
+            tokenizer,
+            format.messages(question.prompt, {
+              textOnly,
+              ...(config.instruction === null ? {} : { instruction: config.instruction }),
+            }),
+          ),
+        }),
+        async close() {
+          cache.dispose();
+          model.dispose();
+          if (parts.tool === undefined) await tool.close();
+        },
+      };
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
+  } catch (error) {
+    if (parts.tool === undefined) await tool.close();
+    throw error;
+  }
+}
+
+export function rolloutLimits(config: Config): RolloutLimits {
+  const { rollout } = config;
+  return {
+    maxCalls: rollout.max_calls,
+    maxTurns: rollout.max_turns,
+    turnTokens: [rollout.first_turn_tokens, rollout.turn_tokens],
+    totalTokens: rollout.total_tokens,
+    seconds: rollout.seconds,
+  };
+}
+
+export function toolLimits(config: Config): ToolLimits {
+  const { tool } = config;
+  return {
+    seconds: tool.seconds,
+    memoryBytes: tool.memory_mb * kMegabyte,
+    outputBytes: tool.output_mb * kMegabyte,
+    fileBytes: tool.file_mb * kMegabyte,
+    outputCharacters: tool.output_characters,
+  };
+}
+
+export function adamwOptions(config: Config, lr: number): AdamWOptions {
+  const { beta1, beta2, eps, weight_decay: weightDecay, max_grad_norm: maxGradNorm } = config.optim;
+  return { lr, beta1, beta2, eps, weightDecay, maxGradNorm };
+}
+
+export function lossOptions(config: Config): LossOptions {
+  const { rl } = config;
+  return {
+    kind: rl.loss,
+    clipLow: rl.clip_low,
+    clipHigh: rl.clip_high,
+    dualClip: rl.dual_clip,
+    kl: rl.kl,
+    klCoef: rl.kl_coef,
+    entropyCoef: rl.entropy_coef,
+  };
+}
+
+/** The options of one GRPO step at learning rate `lr`; `constant` reduces over the longest a trajectory may be. */
+export function grpoOptions(config: Config, microBatch: number, lr: number): GrpoOptions {
+  const { rl } = config;
+  const reduction: Reduction =
+    rl.reduction === 'constant' ? { constant: config.rollout.total_tokens } : rl.reduction;
+  return {
+    advantage: { kind: rl.advantage, std: rl.std, eps: rl.eps },
+    loss: lossOptions(config),
+    reduction,
+    epochs: rl.epochs,
+    miniBatches: rl.mini_batches,
+    microBatchTokens: microBatch,
+    temperature: rl.temperature,
+    unmaskTool: rl.unmask_tool,
+    adamw: adamwOptions(config, lr),
+  };
+}
+
+/**
+ * Tokens of a micro-batch: the config's, or what fits into half of the free memory, between one longest trajectory and 8192.
+ * Throws ERR_OUT_OF_MEMORY with the numbers when not even one longest trajectory fits.
+ */
+function microBatchTokens(config: Config, model: Model): number {
+  if (config.optim.micro_batch_tokens > 0) return config.optim.micro_batch_tokens;
+  const { activationBytesPerToken, activationBytesFixed } = model.memory;
+  const free = freemem() / 2;
+  const fits = Math.floor((free - activationBytesFixed) / activationBytesPerToken);
+  const longest = config.rollout.total_tokens;
+  if (fits < longest) {
+    const needed = (longest * activationBytesPerToken + activationBytesFixed) / kMegabyte;
+    throw new ToolgradError(
+      'ERR_OUT_OF_MEMORY',
+      `training on one trajectory of ${longest} tokens needs ${needed.toFixed(0)} MB of activations, half of the free memory is ` +
+        `${(free / kMegabyte).toFixed(0)} MB; lower rollout.total_tokens, or set optim.micro_batch_tokens to override`,
+    );
+  }
+  return Math.min(Math.max(longest, 2048), fits, 8192);
+}
