@@ -2,8 +2,8 @@
 //
 // Per element: g' = grad * grad_scale; p *= 1 - lr * weight_decay; m += (g' - m)(1 - beta1); v = beta2 v + (1 - beta2)
 // g'^2; p -= lr / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step) + eps). Bias corrections are computed once per
-// step in double on the host. The element update is fused multiply-adds, IEEE division and square root only, so every
-// compiler and vector width gives the same bits. C++17.
+// step in double on the host. The element update is fused multiply-adds, IEEE division and square root only, so
+// every compiler and every vector width with fused operations gives the same bits. C++17.
 #pragma once
 
 #include <cmath>
@@ -25,8 +25,8 @@ struct AdamWStep {
 };
 
 /// `step` is 1 for the first update.
-inline AdamWStep adamw_step(double lr, double beta1, double beta2, double eps, double weight_decay, float grad_scale,
-                            int64_t step) {
+TOOLGRAD_HOST_DEVICE AdamWStep adamw_step(double lr, double beta1, double beta2, double eps, double weight_decay,
+                                          float grad_scale, int64_t step) {
   const double t = static_cast<double>(step);
   return {grad_scale,
           static_cast<float>(1.0 - lr * weight_decay),
@@ -39,7 +39,7 @@ inline AdamWStep adamw_step(double lr, double beta1, double beta2, double eps, d
 }
 
 /// Updates one element: master weight `p`, first moment `m`, second moment `v`.
-TOOLGRAD_HOST_DEVICE inline void adamw_element(const AdamWStep& s, float grad, float* p, float* m, float* v) {
+TOOLGRAD_HOST_DEVICE void adamw_element(const AdamWStep& s, float grad, float* p, float* m, float* v) {
   const float g = grad * s.grad_scale;
   const float first = fmaf(s.one_minus_beta1, g - *m, *m);
   const float second = fmaf(s.one_minus_beta2 * g, g, s.beta2 * *v);

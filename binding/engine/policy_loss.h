@@ -98,7 +98,7 @@ struct ClampedLog {
   double value;
   bool inside;
 };
-TOOLGRAD_HOST_DEVICE inline ClampedLog clamp_log(double x, double low, double high) {
+TOOLGRAD_HOST_DEVICE ClampedLog clamp_log(double x, double low, double high) {
   if (x < low) return {low, false};
   if (x > high) return {high, false};
   return {x, true};
@@ -111,7 +111,7 @@ struct RatioTerm {
 };
 
 /// PPO's clipped term with optional dual clip and ratio cap. At a tie of the branches the unclipped gradient flows.
-TOOLGRAD_HOST_DEVICE inline RatioTerm clipped_term(double ratio, double advantage, const PolicyLossOptions& o) {
+TOOLGRAD_HOST_DEVICE RatioTerm clipped_term(double ratio, double advantage, const PolicyLossOptions& o) {
   const double low = 1.0 - static_cast<double>(o.clip_low), high = 1.0 + static_cast<double>(o.clip_high);
   RatioTerm term{0, 0, advantage < 0 && ratio<low, advantage> 0 && ratio > high, false};
   const bool capped = o.ratio_cap > 0 && ratio > static_cast<double>(o.ratio_cap);
@@ -139,7 +139,7 @@ struct KlTerm {
   double value, d_logprob;
   bool clamped;
 };
-TOOLGRAD_HOST_DEVICE inline KlTerm kl_term(double delta, const PolicyLossOptions& o) {
+TOOLGRAD_HOST_DEVICE KlTerm kl_term(double delta, const PolicyLossOptions& o) {
   using Kl = PolicyLossOptions::Kl;
   switch (o.kl) {
     case Kl::kNone:

@@ -1,0 +1,166 @@
+// The products of attention on small tiles, C[M, N] = (C or 0) + A[M, K] B[K, N], and a key/value page as fp32 tiles.
+//
+// Every element of C is ONE fma chain over k, ascending, whatever the register blocking: rows may be computed alone or
+// together, chains may be cut at any k and continued, B may be fp32 or bf16 (widened exactly) - the bits are the same.
+// A is read element-wise with two strides, so a transposed A costs nothing. No memory of its own.
+#pragma once
+
+#include "cpu/kernels/simd.h"
+#include "engine/ops.h"
+
+namespace toolgrad::TOOLGRAD_ISA {
+
+// Register blocking: kTileRows x kTileVecs accumulators.
+#if defined(__AVX512F__)
+constexpr int kTileRows = 8, kTileVecs = 2;  // 16 of 32 registers
+#elif defined(__AVX2__)
+constexpr int kTileRows = 6, kTileVecs = 1;  // 12 of 16
+#else
+constexpr int kTileRows = 2, kTileVecs = 1;  // 8 of 16
+#endif
+
+struct TileA {
+  const float* data;
+  int64_t row, k;  // strides in elements
+};
+template <class T>
+struct TileB {
+  const T* data;
+  int64_t k;  // stride in elements
+};
+struct TileC {
+  float* data;
+  int64_t row;  // stride in elements
+};
+
+TOOLGRAD_INLINE Vec load_tile(const float* p) {
+  return load(p);
+}
+TOOLGRAD_INLINE Vec load_tile(const uint16_t* p) {
+  return load_bf16(p);
+}
+TOOLGRAD_INLINE Vec load_tile_partial(const float* p, int n) {
+  return load_partial(p, n);
+}
+TOOLGRAD_INLINE Vec load_tile_partial(const uint16_t* p, int n) {
+  return load_bf16_partial(p, n);
+}
+
+namespace {
+
+// R rows, kVecs vectors of columns; the vectors are full, or (kPartial, one vector) have `lanes` columns.
+template <int R, int kVecs, bool kPartial, class T>
+TOOLGRAD_INLINE void multiply_block(TileA a, TileB<T> b, TileC c, int64_t K, bool accumulate, int lanes) {
+  Vec sum[R][kVecs];
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < kVecs; ++v) {
+      const float* from = c.data + r * c.row + v * kLanes;
+      sum[r][v] = !accumulate ? zero() : kPartial ? load_partial(from, lanes) : load(from);
+    }
+  for (int64_t k = 0; k < K; ++k) {
+    Vec column[kVecs];
+    for (int v = 0; v < kVecs; ++v) {
+      const T* from = b.data + k * b.k + v * kLanes;
+      column[v] = kPartial ? load_tile_partial(from, lanes) : load_tile(from);
+    }
+    for (int r = 0; r < R; ++r) {
+      const Vec row = broadcast(a.data[r * a.row + k * a.k]);
+      for (int v = 0; v < kVecs; ++v) sum[r][v] = fma(row, column[v], sum[r][v]);
+    }
+  }
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < kVecs; ++v) {
+      float* to = c.data + r * c.row + v * kLanes;
+      if (kPartial)
+        store_partial(to, sum[r][v], lanes);
+      else
+        store(to, sum[r][v]);
+    }
+}
+
+template <int R, class T>
+__attribute__((noinline)) void multiply_rows(TileA a, TileB<T> b, TileC c, int64_t N, int64_t K, bool accumulate) {
+  int64_t n = 0;
+  for (; n + kTileVecs * kLanes <= N; n += kTileVecs * kLanes)
+    multiply_block<R, kTileVecs, false>(a, TileB<T>{b.data + n, b.k}, TileC{c.data + n, c.row}, K, accumulate, kLanes);
+  for (; n + kLanes <= N; n += kLanes)
+    multiply_block<R, 1, false>(a, TileB<T>{b.data + n, b.k}, TileC{c.data + n, c.row}, K, accumulate, kLanes);
+  if (n < N)
+    multiply_block<R, 1, true>(a, TileB<T>{b.data + n, b.k}, TileC{c.data + n, c.row}, K, accumulate,
+                               static_cast<int>(N - n));
+}
+
+// C[M, N] = (accumulate ? C : 0) + A[M, K] B[K, N].
+template <class T>
+void multiply(TileA a, TileB<T> b, TileC c, int64_t M, int64_t N, int64_t K, bool accumulate) {
+  while (M > 0) {
+    int64_t rows = M < kTileRows ? M : kTileRows;
+    switch (rows) {
+#if defined(__AVX2__)
+#if defined(__AVX512F__)
+      case 8:
+        multiply_rows<8>(a, b, c, N, K, accumulate);
+        break;
+      case 7:
+        multiply_rows<7>(a, b, c, N, K, accumulate);
+        break;
+#endif
+      case 6:
+        multiply_rows<6>(a, b, c, N, K, accumulate);
+        break;
+      case 5:
+        multiply_rows<5>(a, b, c, N, K, accumulate);
+        break;
+      case 4:
+        multiply_rows<4>(a, b, c, N, K, accumulate);
+        break;
+      case 3:
+        multiply_rows<3>(a, b, c, N, K, accumulate);
+        break;
+#endif
+      case 2:
+        multiply_rows<2>(a, b, c, N, K, accumulate);
+        break;
+      default:
+        multiply_rows<1>(a, b, c, N, K, accumulate);
+        rows = 1;
+    }
+    a.data += rows * a.row;
+    c.data += rows * c.row;
+    M -= rows;
+  }
+}
+
+// The first `count` elements of `from`, widened.
+TOOLGRAD_INLINE void widen(const float* from, float* to, int64_t count) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(to + i, load(from + i));
+  if (i < count)
+    store_partial(to + i, load_partial(from + i, static_cast<int>(count - i)), static_cast<int>(count - i));
+}
+TOOLGRAD_INLINE void widen(const uint16_t* from, float* to, int64_t count) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(to + i, load_bf16(from + i));
+  for (; i < count; ++i) to[i] = widen_bf16(from[i]);
+}
+
+// to[c, r] = from[r, c] for rows r and columns c; `to` has row stride to_row.
+TOOLGRAD_INLINE void transpose(const float* from, int64_t rows, int64_t columns, float* to, int64_t to_row) {
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c) to[c * to_row + r] = from[r * columns + c];
+}
+
+// sum_d a[d] * b[d] in one fixed order of D.
+TOOLGRAD_INLINE float dot(const float* a, const float* b, int64_t D) {
+  Vec sum = zero();
+  int64_t d = 0;
+  for (; d + kLanes <= D; d += kLanes) sum = fma(load(a + d), load(b + d), sum);
+  if (d < D) {
+    const int n = static_cast<int>(D - d);
+    sum = fma(load_partial(a + d, n), load_partial(b + d, n), sum);
+  }
+  return sum_lanes(sum);
+}
+
+}  // namespace
+}  // namespace toolgrad::TOOLGRAD_ISA

@@ -1,0 +1,44 @@
+// SwiGLU forward and backward; element-wise. An element's bits do not depend on its place: partial vectors run the same
+// operations as full ones.
+#include "cpu/kernels/kernels.h"
+#include "cpu/kernels/lanes.h"
+
+namespace toolgrad::TOOLGRAD_ISA {
+namespace {
+
+constexpr int64_t kElementsPerTask = 1 << 14;
+
+// 1 / (1 + e^-x)
+TOOLGRAD_INLINE Vec sigmoid(Vec x) {
+  const Vec one = broadcast(1.0f);
+  return one / (one + exp(zero() - x));
+}
+
+template <class F>
+void run_elements(ThreadPool& pool, int64_t count, F&& f) {
+  pool.parallel_for((count + kElementsPerTask - 1) / kElementsPerTask, [&](int64_t i, int) {
+    const int64_t begin = i * kElementsPerTask, end = begin + kElementsPerTask;
+    each_vector(begin, end < count ? end : count, f);
+  });
+}
+
+}  // namespace
+
+void swiglu_forward(const SwigluForward& op, ThreadPool& pool, Scratch&) {
+  run_elements(pool, op.T * op.F, [&](int64_t i, int n) {
+    const Vec gate = load_lanes(op.gate + i, n);
+    store_lanes(op.act + i, gate * sigmoid(gate) * load_lanes(op.up + i, n), n);
+  });
+}
+
+// d silu(x) / dx = s + x s (1 - s), s = sigmoid(x).
+void swiglu_backward(const SwigluBackward& op, ThreadPool& pool, Scratch&) {
+  run_elements(pool, op.T * op.F, [&](int64_t i, int n) {
+    const Vec gate = load_lanes(op.gate + i, n), up = load_lanes(op.up + i, n), dact = load_lanes(op.dact + i, n);
+    const Vec s = sigmoid(gate), silu = gate * s;
+    store_lanes(op.dgate + i, dact * up * fma(silu, broadcast(1.0f) - s, s), n);
+    store_lanes(op.dup + i, dact * silu, n);
+  });
+}
+
+}  // namespace toolgrad::TOOLGRAD_ISA
