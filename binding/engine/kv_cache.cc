@@ -1,0 +1,211 @@
+// Page bookkeeping; see kv_cache.h.
+//
+// A plan owns one reference of every page it took; commit hands it to the sequence. The reference of a shared page that
+// a sequence replaces by a copy stays the sequence's until commit.
+#include "engine/kv_cache.h"
+
+#include <cstring>
+#include <string>
+
+#include "engine/error.h"
+
+namespace toolgrad {
+namespace {
+
+int64_t pages_of(int64_t tokens) {
+  return (tokens + kKvPageSize - 1) / kKvPageSize;
+}
+
+}  // namespace
+
+KvCache::KvCache(const ModelShape& shape, DType dtype, int64_t pages)
+    : layers_(shape.L),
+      G_(shape.G),
+      D_(shape.D),
+      total_(pages),
+      dtype_(dtype),
+      page_bytes_(static_cast<size_t>(shape.kv_width() * kKvPageSize) * dtype_size(dtype)),
+      memory_(page_bytes_ * static_cast<size_t>(2 * shape.L * pages),
+              "a KV cache of " + std::to_string(pages) + " pages of " + std::to_string(kKvPageSize) + " tokens"),
+      references_(static_cast<size_t>(pages)) {
+  for (int64_t page = pages - 1; page >= 0; --page) free_.push_back(static_cast<int32_t>(page));
+}
+
+int64_t KvCache::pages_free() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int64_t>(free_.size());
+}
+
+int64_t KvCache::tokens_computed() const {
+  const std::lock_guard lock(mutex_);
+  return tokens_computed_;
+}
+
+const KvCache::Sequence& KvCache::at(int32_t seq) const {
+  const auto found = sequences_.find(seq);
+  if (found != sequences_.end()) return found->second;
+  throw Error("ERR_NO_SEQUENCE", "Expected the id of a sequence in the KV cache but found " + std::to_string(seq) +
+                                     (seq >= 0 && seq < next_ ? ", which was freed" : ", which was never added"));
+}
+
+int32_t KvCache::add() {
+  const std::lock_guard lock(mutex_);
+  sequences_.emplace(next_, Sequence{});
+  return next_++;
+}
+
+int32_t KvCache::fork(int32_t seq) {
+  const std::lock_guard lock(mutex_);
+  Sequence copy = at(seq);
+  for (const int32_t page : copy.pages) ++references_[static_cast<size_t>(page)];
+  sequences_.emplace(next_, std::move(copy));
+  return next_++;
+}
+
+int64_t KvCache::length(int32_t seq) const {
+  const std::lock_guard lock(mutex_);
+  return at(seq).length;
+}
+
+void KvCache::free(int32_t seq) {
+  const std::lock_guard lock(mutex_);
+  for (const int32_t page : at(seq).pages) drop_page(page);
+  sequences_.erase(seq);
+}
+
+int64_t KvCache::pages_for(int32_t seq, int64_t tokens) const {
+  const std::lock_guard lock(mutex_);
+  const Sequence& sequence = at(seq);
+  if (tokens <= 0) return 0;
+  const bool shared_tail =
+      sequence.length % kKvPageSize != 0 && references_[static_cast<size_t>(sequence.pages.back())] > 1;
+  return pages_of(sequence.length + tokens) - pages_of(sequence.length) + (shared_tail ? 1 : 0);
+}
+
+void KvCache::clear() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [seq, sequence] : sequences_) {
+    for (const int32_t page : sequence.pages) drop_page(page);
+  }
+  sequences_.clear();
+}
+
+void KvCache::drop_page(int32_t page) {
+  if (--references_[static_cast<size_t>(page)] == 0) free_.push_back(page);
+}
+
+int32_t KvCache::take_page() {
+  const int32_t page = free_.back();
+  free_.pop_back();
+  references_[static_cast<size_t>(page)] = 1;
+  return page;
+}
+
+KvPlan KvCache::plan(const std::vector<KvAppend>& appends, int64_t epoch) {
+  const std::lock_guard lock(mutex_);
+  std::unordered_map<int32_t, bool> seen;
+  int64_t needed = 0;
+  for (const KvAppend& append : appends) {
+    const Sequence& sequence = at(append.seq);
+    if (!seen.emplace(append.seq, true).second)
+      throw Error("ERR_DUPLICATE_SEQUENCE",
+                  "Expected each sequence at most once in a step but found " + std::to_string(append.seq) + " twice");
+    if (sequence.length > 0 && sequence.epoch != epoch)
+      throw Error("ERR_STALE_KV", "Expected keys and values of the current weights but those of sequence " +
+                                      std::to_string(append.seq) +
+                                      " were computed before the weights changed; clear() the KV cache after an update "
+                                      "and prefill again");
+    needed += pages_of(sequence.length + append.tokens) - pages_of(sequence.length);
+  }
+  KvPlan plan;
+  std::vector<int32_t> moved(references_.size());  // references of earlier rows that this step takes off a shared page
+  for (const KvAppend& append : appends) {
+    const Sequence& sequence = at(append.seq);
+    KvPlan::Row& row = plan.rows.emplace_back();
+    row = {append.seq, sequence.length, sequence.length + append.tokens, sequence.pages, {}, -1};
+    const int64_t tail = sequence.length % kKvPageSize;
+    if (tail != 0 && append.tokens > 0) {
+      const int32_t last = row.pages.back();
+      const auto at_last = static_cast<size_t>(last);
+      if (references_[at_last] - moved[at_last] > 1) {
+        ++moved[at_last];
+        ++needed;
+        row.replaced = last;
+        row.pages.pop_back();
+      }
+    }
+    while (static_cast<int64_t>(row.pages.size()) < pages_of(row.length_after) && !free_.empty()) {
+      row.pages.push_back(take_page());
+      row.fresh.push_back(row.pages.back());
+    }
+    if (row.replaced >= 0 && !row.fresh.empty()) plan.copies.push_back({row.replaced, row.fresh.front(), tail});
+  }
+  bool enough = true;
+  for (const KvPlan::Row& row : plan.rows) {
+    enough = enough && static_cast<int64_t>(row.pages.size()) == pages_of(row.length_after);
+  }
+  if (enough) return plan;
+  for (const KvPlan::Row& row : plan.rows) {
+    for (const int32_t page : row.fresh) drop_page(page);
+  }
+  throw Error("ERR_KV_FULL", "Expected " + std::to_string(needed) + " free pages in the KV cache but " +
+                                 std::to_string(free_.size()) + " of " + std::to_string(total_) +
+                                 " are free; free sequences or open a larger cache");
+}
+
+std::byte* KvCache::page_data(int64_t layer, int side, int32_t page) const {
+  return memory_.data() + page_bytes_ * static_cast<size_t>((layer * 2 + side) * total_ + page);
+}
+
+void KvCache::prepare(const KvPlan& plan) {
+  const size_t element = dtype_size(dtype_);
+  for (int64_t l = 0; l < layers_; ++l) {
+    for (const KvPlan::Row& row : plan.rows) {
+      for (const int32_t page : row.fresh) {
+        std::memset(page_data(l, 0, page), 0, page_bytes_);
+        std::memset(page_data(l, 1, page), 0, page_bytes_);
+      }
+    }
+    for (const KvPlan::Copy& copy : plan.copies) {
+      // Keys are [G, D, slot]: a run of slots per (g, d). Values are [G, slot, D]: one run per g.
+      const std::byte *keys = page_data(l, 0, copy.from), *values = page_data(l, 1, copy.from);
+      std::byte *keys_to = page_data(l, 0, copy.to), *values_to = page_data(l, 1, copy.to);
+      const size_t key_run = static_cast<size_t>(copy.slots) * element;
+      for (int64_t row = 0; row < G_ * D_; ++row) {
+        const size_t offset = static_cast<size_t>(row * kKvPageSize) * element;
+        std::memcpy(keys_to + offset, keys + offset, key_run);
+      }
+      for (int64_t g = 0; g < G_; ++g) {
+        const size_t offset = static_cast<size_t>(g * kKvPageSize * D_) * element;
+        std::memcpy(values_to + offset, values + offset, key_run * static_cast<size_t>(D_));
+      }
+    }
+  }
+}
+
+void KvCache::commit(const KvPlan& plan, int64_t epoch, int64_t tokens) {
+  const std::lock_guard lock(mutex_);
+  tokens_computed_ += tokens;
+  for (const KvPlan::Row& row : plan.rows) {
+    const auto found = sequences_.find(row.seq);
+    if (found == sequences_.end()) {  // freed while the step ran
+      for (const int32_t page : row.fresh) drop_page(page);
+      continue;
+    }
+    if (row.replaced >= 0) drop_page(row.replaced);
+    found->second = {row.length_after, epoch, row.pages};
+  }
+}
+
+void KvCache::roll_back(const KvPlan& plan) {
+  const std::lock_guard lock(mutex_);
+  for (const KvPlan::Row& row : plan.rows) {
+    for (const int32_t page : row.fresh) drop_page(page);
+  }
+}
+
+KvPages KvCache::layer(int64_t l) const {
+  return {page_data(l, 0, 0), page_data(l, 1, 0), dtype_, G_ * D_ * kKvPageSize, G_, D_};
+}
+
+}  // namespace toolgrad

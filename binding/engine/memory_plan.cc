@@ -1,0 +1,50 @@
+// Measured plans; see memory_plan.h.
+#include "engine/memory_plan.h"
+
+#include "engine/loss_head.h"
+#include "engine/parameters.h"
+#include "engine/transformer.h"
+
+namespace toolgrad {
+
+int64_t training_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t R, int64_t pages) {
+  return static_cast<int64_t>(Arena::measure([&](Arena& arena) {
+    Activations activations;
+    BackwardScratch scratch;
+    HeadArrays head;
+    activations.plan_training(arena, shape, dtype, T, pages);
+    scratch.plan(arena, shape, T);
+    head.plan(arena, shape, R, true);
+  }));
+}
+
+int64_t scoring_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t R, int64_t pages) {
+  return static_cast<int64_t>(Arena::measure([&](Arena& arena) {
+    Activations activations;
+    HeadArrays head;
+    activations.plan_scoring(arena, shape, dtype, T, pages);
+    head.plan(arena, shape, R, false);
+  }));
+}
+
+MemoryPlan plan_memory(const ModelShape& shape, DType dtype, bool trainable) {
+  const ParameterBytes bytes = ParameterLayout(shape).bytes(dtype, trainable);
+  MemoryPlan plan;
+  plan.weight_bytes = bytes.weights;
+  plan.master_bytes = bytes.masters;
+  plan.moment_bytes = bytes.moments;
+  plan.gradient_bytes = bytes.gradients;
+  const auto measure = [&](int64_t pages) {
+    const int64_t T = pages * kKvPageSize;
+    return trainable ? training_bytes(shape, dtype, T, T, pages) : scoring_bytes(shape, dtype, T, T, pages);
+  };
+  // Arrays are padded to 64 bytes; at multiples of 16 tokens the padding is zero, so two points give the line.
+  constexpr int64_t kPages = 8;
+  const int64_t at_one = measure(kPages), at_two = measure(2 * kPages);
+  plan.activation_bytes_per_token = (at_two - at_one) / (kPages * kKvPageSize);
+  plan.activation_bytes_fixed = at_one - plan.activation_bytes_per_token * kPages * kKvPageSize;
+  plan.kv_bytes_per_page = shape.L * 2 * page_elements(shape) * static_cast<int64_t>(dtype_size(dtype));
+  return plan;
+}
+
+}  // namespace toolgrad

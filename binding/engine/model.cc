@@ -1,0 +1,246 @@
+// The passes of a model; see model.h.
+#include "engine/model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "engine/error.h"
+#include "engine/philox.h"
+
+namespace toolgrad {
+namespace {
+
+// Whole sequences are scored together up to this many tokens: enough to fill the kernels, little memory.
+constexpr int64_t kScoreTokens = 1024;
+constexpr int64_t kRowsAtOnce = 1024;         // rows read from a weight file at a time; a multiple of kPanelRows
+constexpr uint32_t kInitStream = 0x696e6974;  // tells these draws from those of sampling under the same seed
+
+PackedBatch slice(const PackedBatch& batch, int64_t first, int64_t last, std::vector<int32_t>* starts) {
+  const int32_t base = batch.seq_starts[first];
+  starts->clear();
+  for (int64_t s = first; s <= last; ++s) starts->push_back(batch.seq_starts[s] - base);
+  return {batch.tokens + base, starts->data(), starts->back(), last - first};
+}
+
+std::string tokens_text(const char* what, int64_t T) {
+  return std::string(what) + std::to_string(T) + " tokens";
+}
+
+// The missing tensors, all of them, in one sentence.
+void check_names(const ModelWeights& weights, const ParameterLayout& layout) {
+  std::string missing;
+  int count = 0;
+  constexpr int kShown = 8;
+  for (const Parameter& p : layout.all()) {
+    if (weights.find(p.name) != nullptr) continue;
+    if (++count <= kShown) missing += (count > 1 ? ", " : "") + p.name + " " + shape_text(p.shape());
+  }
+  if (count == 0) return;
+  if (count > kShown) missing += " and " + std::to_string(count - kShown) + " more";
+  throw Error("ERR_TENSOR_NOT_FOUND", weights.files()[0]->path() + ": expected " + std::to_string(layout.all().size()) +
+                                          " tensors by the config but " + std::to_string(count) +
+                                          " are missing: " + missing);
+}
+
+}  // namespace
+
+Model::Model(const ModelShape& shape, const ModelOptions& options)
+    : shape_(shape),
+      options_(options),
+      pool_(options.threads),
+      ops_(make_cpu_ops(options.isa, pool_)),
+      parameters_(shape, options.dtype, options.trainable),
+      rope_(shape),
+      transformer_(shape_, parameters_, *ops_, rope_),
+      head_(shape_, parameters_, *ops_) {}
+
+void Model::require_trainable(const char* operation) const {
+  if (options_.trainable) return;
+  throw Error("ERR_NOT_TRAINABLE", std::string(operation) +
+                                       ": expected a model loaded with trainable: true but this one has no gradients, "
+                                       "masters or moments");
+}
+
+int64_t Model::bytes() const {
+  const ParameterBytes bytes = parameters_.layout().bytes(options_.dtype, options_.trainable);
+  return bytes.weights + bytes.masters + bytes.moments + bytes.gradients + arena_bytes_.load();
+}
+
+void Model::load(const ModelWeights& weights) {
+  const std::vector<Parameter>& all = parameters_.layout().all();
+  check_names(weights, parameters_.layout());
+  for (const Parameter& p : all) weights.read_f32_rows(p.name, p.shape(), 0, 0, nullptr);  // shapes, before any work
+  std::vector<float> values;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const Parameter& p = all[i];
+    for (int64_t row = 0; row < p.rows; row += kRowsAtOnce) {
+      const int64_t rows = std::min(kRowsAtOnce, p.rows - row);
+      values.resize(static_cast<size_t>(rows * p.cols));
+      weights.read_f32_rows(p.name, p.shape(), row, rows, values.data());
+      parameters_.set_rows(*ops_, static_cast<int>(i), row, rows, values.data());
+    }
+  }
+  ++epoch_;
+}
+
+void Model::initialise(uint64_t seed, double std) {
+  const ParameterLayout& layout = parameters_.layout();
+  const double residual_std = std / std::sqrt(2.0 * static_cast<double>(shape_.L));
+  std::vector<bool> residual(layout.all().size());
+  for (int64_t l = 0; l < shape_.L; ++l) {
+    residual[static_cast<size_t>(layout.layer(l).o)] = true;
+    residual[static_cast<size_t>(layout.layer(l).down)] = true;
+  }
+  std::vector<float> values;
+  for (size_t i = 0; i < layout.all().size(); ++i) {
+    const Parameter& p = layout.all()[i];
+    values.resize(static_cast<size_t>(p.elements()));
+    if (p.matrix) {
+      const double scale = residual[i] ? residual_std : std;
+      for (size_t n = 0; n < values.size(); ++n) {
+        const Philox4 words = philox4x32(
+            Philox4{{static_cast<uint32_t>(n), static_cast<uint32_t>(n >> 32), static_cast<uint32_t>(i), kInitStream}},
+            static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
+        // Box-Muller; the first uniform is in (0, 1].
+        const double radius = std::sqrt(-2 * std::log((static_cast<double>(words.v[0]) + 1) * 0x1p-32));
+        const double angle = 6.283185307179586 * static_cast<double>(words.v[1]) * 0x1p-32;
+        values[n] = static_cast<float>(scale * radius * std::cos(angle));
+      }
+    } else {
+      const bool bias = p.name.size() > 5 && p.name.compare(p.name.size() - 5, 5, ".bias") == 0;
+      std::fill(values.begin(), values.end(), bias ? 0.0f : 1.0f);
+    }
+    parameters_.set(*ops_, static_cast<int>(i), values.data());
+  }
+  ++epoch_;
+}
+
+void Model::score(const PackedBatch& batch, float temperature, const uint8_t* wanted, float* logprobs,
+                  float* entropies) {
+  std::memset(logprobs, 0, static_cast<size_t>(batch.T) * sizeof(float));
+  std::memset(entropies, 0, static_cast<size_t>(batch.T) * sizeof(float));
+  std::vector<int32_t> starts;
+  for (int64_t first = 0, last; first < batch.S; first = last) {
+    const int32_t base = batch.seq_starts[first];
+    last = first + 1;
+    while (last < batch.S && batch.seq_starts[last + 1] - base <= kScoreTokens) ++last;
+    const PackedBatch part = slice(batch, first, last, &starts);
+    const HeadRows rows = HeadRows::of(part.tokens, part.seq_starts, part.S,
+                                       [&](int32_t t) { return wanted == nullptr || wanted[base + t] != 0; });
+    if (rows.R() == 0) continue;
+    const WholeSequences sequences(part.tokens, part.seq_starts, part.S);
+    rope_.grow(sequences.longest());
+    Activations activations;
+    HeadArrays arrays;
+    plan_arena(tokens_text("scoring ", part.T), [&](Arena& arena) {
+      activations.plan_scoring(arena, shape_, options_.dtype, part.T, sequences.pages());
+      arrays.plan(arena, shape_, rows.R(), false);
+    });
+    transformer_.forward(sequences.batch(), activations, sequences.pages());
+    head_.forward(activations.x, rows, temperature, arrays);
+    for (int64_t r = 0; r < rows.R(); ++r) {
+      const int64_t t = base + rows.tokens[static_cast<size_t>(r)];
+      logprobs[t] = arrays.logprob[r];
+      entropies[t] = arrays.entropy[r];
+    }
+  }
+}
+
+void Model::rows_after_forward(const PackedBatch& batch, const int32_t* positions, int64_t n, HeadArrays& arrays) {
+  const WholeSequences sequences(batch.tokens, batch.seq_starts, batch.S);
+  rope_.grow(sequences.longest());
+  Activations activations;
+  plan_arena(tokens_text("a forward pass over ", batch.T), [&](Arena& arena) {
+    activations.plan_scoring(arena, shape_, options_.dtype, batch.T, sequences.pages());
+    arrays.plan(arena, shape_, n, false);
+  });
+  transformer_.forward(sequences.batch(), activations, sequences.pages());
+  head_.gather(activations.x, positions, n, arrays);
+}
+
+void Model::logits(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out) {
+  HeadArrays arrays;
+  rows_after_forward(batch, positions, n, arrays);
+  ops_->linear_forward({arrays.hidden, parameters_.weight(parameters_.layout().head()), nullptr, nullptr, out, n});
+}
+
+void Model::hidden(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out) {
+  HeadArrays arrays;
+  rows_after_forward(batch, positions, n, arrays);
+  std::memcpy(out, arrays.hidden, static_cast<size_t>(n * shape_.C) * sizeof(float));
+}
+
+PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& inputs, const PolicyLossOptions& options,
+                                  float* logprobs) {
+  require_trainable("accumulate");
+  const WholeSequences sequences(batch.tokens, batch.seq_starts, batch.S);
+  const HeadRows rows =
+      HeadRows::of(batch.tokens, batch.seq_starts, batch.S, [&](int32_t t) { return inputs.weight[t] != 0; });
+  rope_.grow(sequences.longest());
+  Activations activations;
+  BackwardScratch scratch;
+  HeadArrays arrays;
+  float *entropies = nullptr, *d_logprob = nullptr, *d_entropy = nullptr;
+  plan_arena(tokens_text("a training pass over ", batch.T), [&](Arena& arena) {
+    activations.plan_training(arena, shape_, options_.dtype, batch.T, sequences.pages());
+    scratch.plan(arena, shape_, batch.T);
+    arrays.plan(arena, shape_, rows.R(), true);
+    entropies = arena.take<float>(batch.T);
+    d_logprob = arena.take<float>(batch.T);
+    d_entropy = arena.take<float>(batch.T);
+  });
+  std::memset(logprobs, 0, static_cast<size_t>(batch.T) * sizeof(float));
+  std::memset(entropies, 0, static_cast<size_t>(batch.T) * sizeof(float));
+  if (rows.R() > 0) {
+    transformer_.forward(sequences.batch(), activations, sequences.pages());
+    head_.forward(activations.x, rows, inputs.temperature, arrays);
+  }
+  for (int64_t r = 0; r < rows.R(); ++r) {
+    const int32_t t = rows.tokens[static_cast<size_t>(r)];
+    logprobs[t] = arrays.logprob[r];
+    entropies[t] = arrays.entropy[r];
+  }
+  PolicyLossResult result;
+  result.d_logprob = d_logprob;
+  result.d_entropy = d_entropy;
+  policy_loss(options,
+              {batch.T, batch.S, batch.seq_starts, logprobs, entropies, inputs.old_logprobs, inputs.ref_logprobs,
+               inputs.advantages, inputs.weight, inputs.policy_weight},
+              &result);
+  if (rows.R() == 0) return result;
+  for (int64_t r = 0; r < rows.R(); ++r) {
+    const int32_t t = rows.tokens[static_cast<size_t>(r)];
+    arrays.d_logprob[r] = d_logprob[t];
+    arrays.d_entropy[r] = d_entropy[t];
+  }
+  head_.backward(rows, inputs.temperature, arrays, scratch.dx, batch.T);
+  transformer_.backward(sequences.batch(), activations, scratch);
+  return result;
+}
+
+UpdateResult Model::update(const AdamWOptions& options) {
+  require_trainable("update");
+  const UpdateResult result = optimizer_.update(*ops_, parameters_, options);
+  ++epoch_;
+  ++version_;
+  return result;
+}
+
+void Model::zero_gradients() {
+  require_trainable("zeroGradients");
+  parameters_.clear_gradients();
+}
+
+void Model::set_parameter(int index, const float* values) {
+  parameters_.set(*ops_, index, values);
+  ++epoch_;
+}
+
+void Model::load_optimizer(const std::string& path) {
+  require_trainable("loadOptimizer");
+  ++epoch_;
+  optimizer_.load(*ops_, parameters_, path);
+}
+
+}  // namespace toolgrad

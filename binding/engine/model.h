@@ -1,0 +1,117 @@
+// A model: parameters, the passes over them, and the optimizer. One engine thread calls everything but the constant
+// accessors and version().
+//
+// Batches are packed and token-aligned (lib/model/engine.ts); callers have checked them (ascending starts, ids below V,
+// no empty sequence). Activations live in one arena that grows to the largest batch seen and is reused.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "cpu/cpu.h"
+#include "engine/arena.h"
+#include "engine/loss_head.h"
+#include "engine/memory_plan.h"
+#include "engine/model_shape.h"
+#include "engine/model_weights.h"
+#include "engine/optimizer.h"
+#include "engine/parameters.h"
+#include "engine/policy_loss.h"
+#include "engine/rope_table.h"
+#include "engine/thread_pool.h"
+#include "engine/transformer.h"
+
+namespace toolgrad {
+
+struct ModelOptions {
+  DType dtype = DType::kBF16;  // of the weights and of the KV cache; kBF16 or kF32
+  bool trainable = false;
+  int threads = 1;
+  Isa isa = Isa::kPortable;
+};
+
+/// S packed sequences of T tokens in all.
+struct PackedBatch {
+  const int32_t* tokens = nullptr;      // [T]
+  const int32_t* seq_starts = nullptr;  // [S + 1]
+  int64_t T = 0, S = 0;
+};
+
+/// Token-aligned inputs of the loss; see policy_loss.h. Null where the loss does not need them.
+struct LossInputs {
+  float temperature = 1;
+  const float* weight = nullptr;
+  const float *advantages = nullptr, *old_logprobs = nullptr, *ref_logprobs = nullptr, *policy_weight = nullptr;
+};
+
+class Model {
+ public:
+  /// Zero weights; fill them with load() or initialise().
+  Model(const ModelShape& shape, const ModelOptions& options);
+
+  /// Reads every parameter; all names and shapes are checked first, and every missing tensor is named. Error codes of
+  /// model_weights.h.
+  void load(const ModelWeights& weights);
+  /// Random weights: normal(0, std), std / sqrt(2 L) for the projections into the residual stream (GPT-2), norms 1,
+  /// biases 0. A value depends on the seed and its place only.
+  void initialise(uint64_t seed, double std);
+
+  /// Log-probs and entropies of the tokens t with wanted[t] != 0 (null: all that have a predecessor), 0 elsewhere.
+  void score(const PackedBatch& batch, float temperature, const uint8_t* wanted, float* logprobs, float* entropies);
+  /// Logits [n, V] of the rows at packed positions positions[0 .. n - 1].
+  void logits(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out);
+  /// The final norm's output [n, C] of the same rows.
+  void hidden(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out);
+  /// Forward, loss, backward; gradients accumulate. `logprobs` [T] gets the recomputed log-probs, 0 where weight is 0.
+  /// A failure leaves the gradients as they were, unless the engine thread was asked to stop.
+  PolicyLossStats accumulate(const PackedBatch& batch, const LossInputs& inputs, const PolicyLossOptions& options,
+                             float* logprobs);
+  UpdateResult update(const AdamWOptions& options);
+  void zero_gradients();
+  void set_parameter(int index, const float* values);
+  void load_optimizer(const std::string& path);
+  void save_optimizer(const std::string& path) const { optimizer_.save(parameters_, path); }
+
+  const ModelShape& shape() const { return shape_; }
+  const Parameters& parameters() const { return parameters_; }
+  Ops& ops() { return *ops_; }
+  RopeTable& rope() { return rope_; }
+  /// Plans the activations of a pass; the arrays stay valid until the next pass.
+  template <class Plan>
+  void plan_arena(const std::string& what, Plan&& run) {
+    arena_.plan(what, run);
+    arena_bytes_ = static_cast<int64_t>(arena_.capacity());
+  }
+  const Transformer& transformer() const { return transformer_; }
+  const LossHead& loss_head() const { return head_; }
+  Isa isa() const { return options_.isa; }
+  const ModelOptions& options() const { return options_; }
+  /// Updates so far; any thread may ask.
+  int64_t version() const { return version_.load(); }
+  /// Changes whenever a weight may have changed: what cached keys and values are valid for.
+  int64_t weights_epoch() const { return epoch_; }
+  /// Bytes held outside the JavaScript heap; any thread may ask.
+  int64_t bytes() const;
+
+ private:
+  void require_trainable(const char* operation) const;
+  void rows_after_forward(const PackedBatch& batch, const int32_t* positions, int64_t n, HeadArrays& arrays);
+
+  ModelShape shape_;
+  ModelOptions options_;
+  ThreadPool pool_;
+  std::unique_ptr<Ops> ops_;
+  Parameters parameters_;
+  RopeTable rope_;
+  Transformer transformer_;
+  LossHead head_;
+  Optimizer optimizer_;
+  Arena arena_;
+  std::atomic<int64_t> version_{0};
+  std::atomic<int64_t> arena_bytes_{0};
+  int64_t epoch_ = 0;
+};
+
+}  // namespace toolgrad

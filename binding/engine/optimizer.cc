@@ -1,0 +1,156 @@
+// The update and the files of weights and optimizer state; see optimizer.h.
+#include "engine/optimizer.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <vector>
+
+#include "engine/error.h"
+#include "engine/safetensors.h"
+#include "engine/weight_file.h"
+
+namespace toolgrad {
+namespace {
+
+constexpr const char* kFormatKey = "toolgrad.optimizer";
+constexpr const char* kFormat = "adamw-1";
+constexpr const char* kStepKey = "toolgrad.step";
+constexpr const char* kDtypeKey = "toolgrad.dtype";
+
+struct SavedArena {
+  const char* prefix;
+  ParameterArena arena;
+};
+constexpr SavedArena kSaved[] = {{"master.", ParameterArena::kMaster},
+                                 {"moment1.", ParameterArena::kMoment1},
+                                 {"moment2.", ParameterArena::kMoment2}};
+
+constexpr int64_t kRowsAtOnce = 1024;  // a multiple of kPanelRows
+
+const std::string& metadata_string(const WeightFile& file, const char* key) {
+  const json::Value* value = file.metadata().find(key);
+  if (value == nullptr || !value->is_string())
+    throw Error("ERR_OPTIMIZER_FILE",
+                file.path() + ": expected an optimizer file of toolgrad but the metadata lack \"" + key + "\"");
+  return value->as_string();
+}
+
+int64_t read_step(const WeightFile& file) {
+  const std::string& format = metadata_string(file, kFormatKey);
+  if (format != kFormat)
+    throw Error("ERR_OPTIMIZER_FILE",
+                file.path() + ": expected optimizer format \"" + kFormat + "\" but found \"" + format + "\"");
+  const std::string& text = metadata_string(file, kStepKey);
+  int64_t step = -1;
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), step);
+  if (status != std::errc() || end != text.data() + text.size() || step < 0)
+    throw Error("ERR_OPTIMIZER_FILE", file.path() + ": expected a step count but found \"" + text + "\"");
+  return step;
+}
+
+}  // namespace
+
+UpdateResult Optimizer::update(Ops& ops, Parameters& parameters, const AdamWOptions& options) {
+  const ParameterLayout& layout = parameters.layout();
+  parameters.join_tied_gradient();
+  const double squares = ops.sum_of_squares(parameters.gradients(), layout.elements());
+  UpdateResult result{std::sqrt(squares), false, step_};
+  if (!std::isfinite(result.grad_norm))
+    throw Error("ERR_NOT_FINITE", "Expected a finite gradient norm but found " + std::to_string(result.grad_norm) +
+                                      "; weights and gradients are unchanged: zero the gradients and check the losses, "
+                                      "advantages and learning rate of this batch");
+  float scale = 1;
+  if (options.max_grad_norm > 0 && result.grad_norm > static_cast<double>(options.max_grad_norm)) {
+    // torch.nn.utils.clip_grad_norm_: max_norm / (norm + 1e-6)
+    scale = static_cast<float>(static_cast<double>(options.max_grad_norm) / (result.grad_norm + 1e-6));
+    result.clipped = true;
+  }
+  result.step = ++step_;
+  const int64_t matrices = layout.matrix_elements(), vectors = layout.vector_elements();
+  ops.adamw({parameters.masters(), parameters.moment1(), parameters.moment2(), parameters.gradients(),
+             parameters.matrix_weights(), parameters.dtype(), false, matrices, options.lr, options.beta1, options.beta2,
+             options.eps, options.weight_decay, scale, step_});
+  ops.adamw({parameters.masters() + matrices, parameters.moment1() + matrices, parameters.moment2() + matrices,
+             parameters.gradients() + matrices, parameters.vector_weights(), DType::kF32,
+             parameters.dtype() == DType::kBF16, vectors, options.lr, options.beta1, options.beta2, options.eps, 0,
+             scale, step_});
+  parameters.clear_gradients();
+  return result;
+}
+
+void Optimizer::save(const Parameters& parameters, const std::string& path) const {
+  const std::vector<Parameter>& all = parameters.layout().all();
+  std::vector<TensorToFill> tensors;
+  for (const SavedArena& saved : kSaved) {
+    for (const Parameter& p : all) tensors.push_back({saved.prefix + p.name, DType::kF32, p.shape()});
+  }
+  const SafetensorsMetadata metadata = {
+      {kFormatKey, kFormat}, {kStepKey, std::to_string(step_)}, {kDtypeKey, dtype_name(parameters.dtype())}};
+  write_safetensors(path, tensors, metadata, [&](size_t index, int64_t row0, int64_t rows, void* out) {
+    const ParameterArena arena = kSaved[index / all.size()].arena;
+    parameters.read_rows(arena, static_cast<int>(index % all.size()), row0, rows, static_cast<float*>(out));
+  });
+}
+
+void Optimizer::load(Ops& ops, Parameters& parameters, const std::string& path) {
+  const std::shared_ptr<WeightFile> file = WeightFile::open_safetensors(path);
+  const int64_t step = read_step(*file);
+  const std::string& dtype = metadata_string(*file, kDtypeKey);
+  if (dtype != dtype_name(parameters.dtype()))
+    throw Error("ERR_OPTIMIZER_FILE", path + ": expected the state of a " + dtype_name(parameters.dtype()) +
+                                          " model but found that of a " + dtype + " model");
+  const std::vector<Parameter>& all = parameters.layout().all();
+  for (const SavedArena& saved : kSaved) {
+    for (const Parameter& p : all) {
+      const TensorEntry& entry = file->at(saved.prefix + p.name);
+      if (entry.shape == p.shape() && entry.dtype == "F32") continue;
+      throw Error("ERR_OPTIMIZER_FILE", path + ": expected tensor " + entry.name + " to be F32 " +
+                                            shape_text(p.shape()) + " but found " + entry.dtype + " " +
+                                            shape_text(entry.shape));
+    }
+  }
+  if (file->tensors().size() != 3 * all.size())
+    throw Error("ERR_OPTIMIZER_FILE", path + ": expected " + std::to_string(3 * all.size()) + " tensors but found " +
+                                          std::to_string(file->tensors().size()) +
+                                          "; the file belongs to another model");
+  std::vector<float> values;
+  for (const SavedArena& saved : kSaved) {
+    for (size_t i = 0; i < all.size(); ++i) {
+      const Parameter& p = all[i];
+      const TensorEntry& entry = file->at(saved.prefix + p.name);
+      for (int64_t row = 0; row < p.rows; row += kRowsAtOnce) {
+        const int64_t rows = std::min(kRowsAtOnce, p.rows - row);
+        values.resize(static_cast<size_t>(rows * p.cols));
+        file->read_f32_rows(entry, row, rows, values.data());
+        if (saved.arena == ParameterArena::kMaster) {
+          parameters.set_rows(ops, static_cast<int>(i), row, rows, values.data());
+        } else {
+          parameters.write_rows(ops, saved.arena, static_cast<int>(i), row, rows, values.data());
+        }
+      }
+    }
+  }
+  parameters.clear_gradients();
+  step_ = step;
+}
+
+void save_weights(const Parameters& parameters, const std::string& path) {
+  const std::vector<Parameter>& all = parameters.layout().all();
+  std::vector<TensorToFill> tensors;
+  for (const Parameter& p : all) tensors.push_back({p.name, parameters.dtype(), p.shape()});
+  std::vector<float> values;
+  write_safetensors(path, tensors, {}, [&](size_t index, int64_t row0, int64_t rows, void* out) {
+    const int at = static_cast<int>(index);
+    if (parameters.dtype() == DType::kF32) {
+      parameters.read_rows(ParameterArena::kWeight, at, row0, rows, static_cast<float*>(out));
+      return;
+    }
+    values.resize(static_cast<size_t>(rows * all[index].cols));
+    parameters.read_rows(ParameterArena::kWeight, at, row0, rows, values.data());
+    auto* halves = static_cast<uint16_t*>(out);
+    for (size_t i = 0; i < values.size(); ++i) halves[i] = f32_to_bf16(values[i]);
+  });
+}
+
+}  // namespace toolgrad

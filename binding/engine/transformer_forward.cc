@@ -1,0 +1,150 @@
+// The forward pass and the plans of its arrays; see transformer.h.
+#include <cmath>
+#include <cstring>
+
+#include "engine/error.h"
+#include "engine/queue.h"
+#include "engine/transformer.h"
+
+namespace toolgrad {
+namespace {
+
+KvPages take_pages(Arena& arena, const ModelShape& s, DType dtype, int64_t pages) {
+  const size_t bytes = static_cast<size_t>(pages * page_elements(s)) * dtype_size(dtype);
+  void* keys = arena.take_bytes(bytes);
+  void* values = arena.take_bytes(bytes);
+  return {keys, values, dtype, page_elements(s), s.G, s.D};
+}
+
+void clear_pages(const KvPages& pages, int64_t count) {
+  const size_t bytes = static_cast<size_t>(count * pages.page_stride) * dtype_size(pages.dtype);
+  std::memset(pages.keys, 0, bytes);
+  std::memset(pages.values, 0, bytes);
+}
+
+}  // namespace
+
+WholeSequences::WholeSequences(const int32_t* ids, const int32_t* seq_starts, int64_t S) {
+  const int64_t T = seq_starts[S];
+  positions_.resize(static_cast<size_t>(T));
+  int32_t pages = 0;
+  q_start_.push_back(0);
+  for (int64_t s = 0; s < S; ++s) {
+    const int32_t length = seq_starts[s + 1] - seq_starts[s];
+    for (int32_t i = 0; i < length; ++i) positions_[static_cast<size_t>(seq_starts[s] + i)] = i;
+    q_start_.push_back(seq_starts[s + 1]);
+    kv_len_.push_back(length);
+    page_start_.push_back(pages);
+    pages += static_cast<int32_t>((length + kKvPageSize - 1) / kKvPageSize);
+    longest_ = std::max<int64_t>(longest_, length);
+  }
+  for (int32_t page = 0; page < pages; ++page) page_table_.push_back(page);
+  batch_ = {ids, positions_.data(), {q_start_.data(), kv_len_.data(), page_start_.data(), page_table_.data(), S, T}};
+}
+
+void Activations::plan_inference(Arena& arena, const ModelShape& s, int64_t T) {
+  LayerActivations a{};
+  x = arena.take<float>(T * s.C);
+  a.x_in = a.x_mid = x;
+  normed = arena.take<float>(T * s.C);
+  a.q = arena.take<float>(T * s.q_width());
+  k = arena.take<float>(T * s.kv_width());
+  v = arena.take<float>(T * s.kv_width());
+  if (s.qk_norm) {  // normalised in place
+    a.q_pre = a.q;
+    a.k_pre = k;
+  }
+  a.attention = arena.take<float>(T * s.q_width());
+  a.gate = arena.take<float>(T * s.F);
+  a.up = arena.take<float>(T * s.F);
+  act = arena.take<float>(T * s.F);
+  layers.assign(static_cast<size_t>(s.L), a);
+}
+
+void Activations::plan_scoring(Arena& arena, const ModelShape& s, DType kv_dtype, int64_t T, int64_t pages) {
+  plan_inference(arena, s, T);
+  const KvPages shared = take_pages(arena, s, kv_dtype, pages);
+  for (LayerActivations& a : layers) a.pages = shared;
+}
+
+void Activations::plan_training(Arena& arena, const ModelShape& s, DType kv_dtype, int64_t T, int64_t pages) {
+  normed = arena.take<float>(T * s.C);
+  k = arena.take<float>(T * s.kv_width());
+  v = arena.take<float>(T * s.kv_width());
+  act = arena.take<float>(T * s.F);
+  layers.assign(static_cast<size_t>(s.L), LayerActivations{});
+  for (LayerActivations& a : layers) {
+    a.x_in = arena.take<float>(T * s.C);
+    a.x_mid = arena.take<float>(T * s.C);
+    if (s.qk_norm) {
+      a.q_pre = arena.take<float>(T * s.q_width());
+      a.k_pre = arena.take<float>(T * s.kv_width());
+      a.q_rstd = arena.take<float>(T * s.H);
+      a.k_rstd = arena.take<float>(T * s.G);
+    }
+    a.q = arena.take<float>(T * s.q_width());
+    a.attention = arena.take<float>(T * s.q_width());
+    a.lse = arena.take<float>(T * s.H);
+    a.gate = arena.take<float>(T * s.F);
+    a.up = arena.take<float>(T * s.F);
+    a.pages = take_pages(arena, s, kv_dtype, pages);
+  }
+  x = arena.take<float>(T * s.C);
+}
+
+float Transformer::attention_scale() const {
+  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape_.D)));
+}
+
+void Transformer::linear(const float* x, int weight, int bias, const float* residual, float* y, int64_t T) const {
+  ops_.linear_forward({x, parameters_.weight(weight), parameters_.vector(bias), residual, y, T});
+}
+
+void Transformer::norm(const float* x, int weight, float* y, float* rstd, int64_t rows, int64_t width) const {
+  ops_.rms_norm_forward({x, parameters_.vector(weight), y, rstd, rows, width, shape_.norm_eps});
+}
+
+void Transformer::forward(const TokenBatch& batch, Activations& all, int64_t own_pages) const {
+  const int64_t T = batch.map.T;
+  const ParameterLayout& layout = parameters_.layout();
+  for (int64_t s = 0; s < batch.map.S; ++s) rope_.grow(batch.map.kv_len[s]);
+  ops_.embedding_forward({batch.ids, parameters_.weight(layout.embedding()), all.layers.front().x_in, T});
+  for (int64_t l = 0; l < shape_.L; ++l) {
+    if (cancel_requested()) throw Error("ERR_CANCELLED", "The forward pass was asked to stop");
+    const auto at = static_cast<size_t>(l);
+    const LayerActivations& a = all.layers[at];
+    attention_forward(batch, a, layout.layer(l), all, own_pages);
+    mlp_forward(T, a, layout.layer(l), all, l + 1 < shape_.L ? all.layers[at + 1].x_in : all.x);
+  }
+}
+
+void Transformer::attention_forward(const TokenBatch& batch, const LayerActivations& a, const LayerParameters& p,
+                                    const Activations& all, int64_t own_pages) const {
+  const ModelShape& s = shape_;
+  const int64_t T = batch.map.T;
+  norm(a.x_in, p.input_norm, all.normed, nullptr, T, s.C);
+  linear(all.normed, p.q, p.q_bias, nullptr, s.qk_norm ? a.q_pre : a.q, T);
+  linear(all.normed, p.k, p.k_bias, nullptr, s.qk_norm ? a.k_pre : all.k, T);
+  linear(all.normed, p.v, p.v_bias, nullptr, all.v, T);
+  if (s.qk_norm) {
+    norm(a.q_pre, p.q_norm, a.q, a.q_rstd, T * s.H, s.D);
+    norm(a.k_pre, p.k_norm, all.k, a.k_rstd, T * s.G, s.D);
+  }
+  ops_.rope({a.q, rope_.cos(), rope_.sin(), batch.positions, T, s.H, s.D, false});
+  ops_.rope({all.k, rope_.cos(), rope_.sin(), batch.positions, T, s.G, s.D, false});
+  if (own_pages > 0) clear_pages(a.pages, own_pages);
+  ops_.kv_write({all.k, all.v, a.pages, batch.map});
+  ops_.attention_forward({a.q, a.pages, batch.map, a.attention, a.lse, s.H, attention_scale()});
+  linear(a.attention, p.o, p.o_bias, a.x_in, a.x_mid, T);
+}
+
+void Transformer::mlp_forward(int64_t T, const LayerActivations& a, const LayerParameters& p, const Activations& all,
+                              float* x_out) const {
+  norm(a.x_mid, p.post_norm, all.normed, nullptr, T, shape_.C);
+  linear(all.normed, p.gate, p.gate_bias, nullptr, a.gate, T);
+  linear(all.normed, p.up, p.up_bias, nullptr, a.up, T);
+  ops_.swiglu_forward({a.gate, a.up, all.act, T, shape_.F});
+  linear(all.act, p.down, p.down_bias, a.x_mid, x_out, T);
+}
+
+}  // namespace toolgrad
