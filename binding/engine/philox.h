@@ -7,11 +7,7 @@
 
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define TOOLGRAD_HOST_DEVICE __host__ __device__
-#else
-#define TOOLGRAD_HOST_DEVICE
-#endif
+#include "engine/host_device.h"
 
 namespace toolgrad {
 
@@ -20,7 +16,7 @@ struct Philox4 {
 };
 
 /// Ten rounds. Check: counter 0, key 0 gives 6627e8d5 e169c58d bc57ac4c 9b00dbd8.
-TOOLGRAD_HOST_DEVICE inline Philox4 philox4x32(Philox4 counter, uint32_t key0, uint32_t key1) {
+TOOLGRAD_HOST_DEVICE Philox4 philox4x32(Philox4 counter, uint32_t key0, uint32_t key1) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = static_cast<uint64_t>(0xD2511F53u) * counter.v[0];
     const uint64_t b = static_cast<uint64_t>(0xCD9E8D57u) * counter.v[2];
@@ -33,13 +29,13 @@ TOOLGRAD_HOST_DEVICE inline Philox4 philox4x32(Philox4 counter, uint32_t key0, u
 }
 
 /// A uniform double in [0, 1) with 53 random bits from the first two words of a draw.
-TOOLGRAD_HOST_DEVICE inline double philox_uniform(Philox4 draw) {
+TOOLGRAD_HOST_DEVICE double philox_uniform(Philox4 draw) {
   const uint64_t bits = (static_cast<uint64_t>(draw.v[0]) << 32 | draw.v[1]) >> 11;
   return static_cast<double>(bits) * (1.0 / 9007199254740992.0);
 }
 
 /// The uniform of one sampled token (SampleKey of ops.h, field by field).
-TOOLGRAD_HOST_DEVICE inline double sample_uniform(uint64_t seed, uint32_t step, uint32_t prompt, uint32_t sample,
+TOOLGRAD_HOST_DEVICE double sample_uniform(uint64_t seed, uint32_t step, uint32_t prompt, uint32_t sample,
                                                   uint32_t position) {
   return philox_uniform(philox4x32(Philox4{{position, sample, prompt, step}}, static_cast<uint32_t>(seed),
                                    static_cast<uint32_t>(seed >> 32)));
