@@ -1,0 +1,161 @@
+// The loss head: hidden states to log-prob, entropy and gradients, in tiles of kVocabTile columns.
+//
+// Forward: logits of a row block exist one tile at a time, per worker; per-tile statistics [rows, tiles] are merged in
+// tile order. Backward: logits of a row block and a few tiles are recomputed and turned into dz in place; then dhidden
+// continues its chain over v, and dw its chain over rows. Every chain has one order: bits do not depend on R, blocks or
+// threads. Memory: O(row block * (tiles + kBackwardColumns)), never [R, V].
+#include "cpu/kernels/gemm_block.h"
+#include "cpu/kernels/kernels.h"
+#include "cpu/kernels/softmax_tile.h"
+
+namespace toolgrad::TOOLGRAD_ISA {
+namespace {
+
+constexpr int64_t kForwardRows = 240;       // rows whose logits tile one worker holds
+constexpr int64_t kBackwardRows = 512;      // rows whose dz is held at once
+constexpr int64_t kBackwardColumns = 2048;  // columns of dz held at once: 8 tiles
+constexpr int kPanelsPerTile = kVocabTile / kPanelRows;
+
+// out[r][0..255] = the logits of one tile (raw); columns past V are the zero padding's products.
+template <class W>
+void tile_logits(const float* hidden, int64_t rows, PackedMatrix w, int64_t tile_index, float* out, int64_t out_row,
+                 float* wide) {
+  const int64_t C = w.cols, first = tile_index * kPanelsPerTile;
+  const int panels = static_cast<int>(at_most(kPanelsPerTile, div_up(w.rows, kPanelRows) - first));
+  const int group = group_panels(rows);
+  const W* data = static_cast<const W*>(w.data);
+  for (int p = 0; p < panels; p += group) {
+    const int now = static_cast<int>(at_most(group, panels - p));
+    forward_block(hidden, rows, C, panel(data, C, first + p), now, out + p * kLanes, out_row, wide);
+  }
+}
+
+void any_tile_logits(const float* hidden, int64_t rows, PackedMatrix w, int64_t tile_index, float* out, int64_t out_row,
+                     float* wide) {
+  if (w.dtype == DType::kBF16)
+    tile_logits<uint16_t>(hidden, rows, w, tile_index, out, out_row, wide);
+  else
+    tile_logits<float>(hidden, rows, w, tile_index, out, out_row, wide);
+}
+
+TOOLGRAD_INLINE int tile_columns(int64_t V, int64_t tile_index) {
+  return static_cast<int>(at_most(kVocabTile, V - tile_index * kVocabTile));
+}
+
+struct GradientRow {
+  float lse, entropy, d_logprob, d_entropy, inv_temperature;
+  int label;  // within the tile, or outside [0, kVocabTile)
+};
+
+// Logits become dz in place: -p (d_logprob + d_entropy (log p + H)) / T, plus d_logprob / T at the label; 0 past n.
+TOOLGRAD_INLINE void logits_to_gradient(float* z, int n, const GradientRow& row) {
+  const Vec scale = broadcast(row.inv_temperature), lse = broadcast(row.lse), entropy = broadcast(row.entropy);
+  const Vec d_logprob = broadcast(row.d_logprob), d_entropy = broadcast(row.d_entropy), floor = broadcast(-128.0f);
+  for (int i = 0; i < kVocabTile; i += kLanes) {
+    if (i >= n) {
+      store(z + i, zero());
+      continue;
+    }
+    const Vec log_p = load(z + i) * scale - lse;
+    const Vec slope = fma(d_entropy, max(floor, log_p) + entropy, d_logprob);
+    const Vec dz = (zero() - exp(log_p) * slope) * scale;
+    store(z + i, n - i >= kLanes ? dz : take_first(dz, zero(), n - i));
+  }
+  if (row.label >= 0 && row.label < n) z[row.label] += row.d_logprob * row.inv_temperature;
+}
+
+}  // namespace
+
+void head_forward(const HeadForward& op, ThreadPool& pool, Scratch& scratch) {
+  if (op.R <= 0) return;
+  const int64_t C = op.w.cols, V = op.w.rows, tiles = div_up(V, kVocabTile);
+  const int threads = pool.threads();
+  const float inv_temperature = 1.0f / op.temperature;
+  const int64_t blocks = div_up(op.R, kForwardRows), most_rows = div_up(op.R, blocks);
+  float* wide = scratch.floats(0, threads * kWideFloats);
+  float* logits = scratch.floats(1, threads * most_rows * kVocabTile);
+  auto* stats = static_cast<TileStats*>(scratch.bytes(2, most_rows * tiles * sizeof(TileStats)));
+  float* label_z = scratch.floats(3, most_rows);
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t row0 = op.R * block / blocks, rows = op.R * (block + 1) / blocks - row0;
+    const float* hidden = op.hidden + row0 * C;
+    pool.parallel_for(tiles, [&](int64_t t, int worker) {
+      float* my_logits = logits + worker * most_rows * kVocabTile;
+      any_tile_logits(hidden, rows, op.w, t, my_logits, kVocabTile, wide + worker * kWideFloats);
+      const int n = tile_columns(V, t);
+      for (int64_t r = 0; r < rows; ++r) {
+        const float* row = my_logits + r * kVocabTile;
+        stats[r * tiles + t] = digest_tile(row, n, inv_temperature);
+        const int64_t label = op.labels[row0 + r] - t * kVocabTile;
+        if (label >= 0 && label < n) label_z[r] = row[label] * inv_temperature;
+      }
+    });
+    pool.parallel_for(div_up(rows, 16), [&](int64_t part, int) {
+      for (int64_t r = part * 16; r < at_most(rows, part * 16 + 16); ++r) {
+        const RowStats merged = merge_tiles(stats + r * tiles, tiles);
+        op.logprob[row0 + r] = row_logprob(merged, label_z[r]);
+        op.entropy[row0 + r] = static_cast<float>(merged.entropy);
+        op.lse[row0 + r] = static_cast<float>(merged.max + merged.log_sum);
+      }
+    });
+  }
+}
+
+void head_backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
+  if (op.R <= 0) return;
+  const int64_t C = op.w.cols, V = op.w.rows;
+  const int threads = pool.threads();
+  const float inv_temperature = 1.0f / op.temperature;
+  const int64_t blocks = div_up(op.R, kBackwardRows), most_rows = div_up(op.R, blocks);
+  const int64_t column_step = kTilePanels * kLanes, column_parts = at_least(1, at_most(4 * threads, C / column_step));
+  float* wide = scratch.floats(0, threads * kWideFloats);
+  float* edge = scratch.floats(1, threads * most_rows * kLanes);
+  float* dz = scratch.floats(2, most_rows * kBackwardColumns);
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t row0 = op.R * block / blocks, rows = op.R * (block + 1) / blocks - row0;
+    const float* hidden = op.hidden + row0 * C;
+    for (int64_t v0 = 0; v0 < V; v0 += kBackwardColumns) {
+      const int64_t v1 = at_most(V, v0 + kBackwardColumns), tiles = div_up(v1 - v0, kVocabTile);
+      pool.parallel_for(tiles, [&](int64_t t, int worker) {
+        const int64_t tile_index = v0 / kVocabTile + t;
+        float* my_dz = dz + t * kVocabTile;
+        any_tile_logits(hidden, rows, op.w, tile_index, my_dz, kBackwardColumns, wide + worker * kWideFloats);
+        const int n = tile_columns(V, tile_index);
+        for (int64_t r = 0; r < rows; ++r) {
+          const int64_t i = row0 + r, label = op.labels[i] - tile_index * kVocabTile;
+          logits_to_gradient(my_dz + r * kBackwardColumns, n,
+                             {op.lse[i], op.entropy[i], op.d_logprob[i], op.d_entropy[i], inv_temperature,
+                              label >= 0 && label < n ? static_cast<int>(label) : -1});
+        }
+      });
+      // dhidden (cut over columns of C) and dw (cut over panels of V) both read dz.
+      const int64_t group = kTilePanels * kPanelRows, groups = div_up(v1 - v0, group);
+      pool.parallel_for(column_parts + groups, [&](int64_t task, int worker) {
+        float* my_wide = wide + worker * kWideFloats;
+        if (task < column_parts) {
+          const int64_t steps = div_up(C, column_step);
+          const int64_t k0 = steps * task / column_parts * column_step;
+          const int64_t k1 = at_most(C, steps * (task + 1) / column_parts * column_step);
+          float* my_edge = edge + worker * most_rows * kLanes;
+          for (int64_t k = k0; k < k1; k += column_step) {
+            const int now = static_cast<int>(div_up(at_most(column_step, k1 - k), kLanes));
+            float* dhidden = op.dhidden + row0 * C;
+            if (op.w.dtype == DType::kBF16)
+              backward_input_block(dz, kBackwardColumns, rows, static_cast<const uint16_t*>(op.w.data), C, v0, v1, k,
+                                   now, dhidden, C, v0 == 0, my_wide, my_edge);
+            else
+              backward_input_block(dz, kBackwardColumns, rows, static_cast<const float*>(op.w.data), C, v0, v1, k, now,
+                                   dhidden, C, v0 == 0, my_wide, my_edge);
+          }
+        } else {
+          const int64_t from = (task - column_parts) * group, columns = at_most(group, v1 - v0 - from);
+          float* dw = static_cast<float*>(op.dw.data) + (v0 + from) * C;
+          backward_weight_block(hidden, C, dz + from, kBackwardColumns, rows, dw, C, 0, C,
+                                static_cast<int>(div_up(columns, kPanelRows)), columns, my_wide);
+        }
+      });
+    }
+  }
+}
+
+}  // namespace toolgrad::TOOLGRAD_ISA
