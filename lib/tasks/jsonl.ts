@@ -8,13 +8,12 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { accepted, rejected, screenAnswer, trimBlanks, type Verdict } from './answer.ts';
+import { accepted, rejected, trimBlanks, type Verdict } from './answer.ts';
 import { parseNumber, verifyNumber } from './number.ts';
 import { type FixedTask, placeContent, type Question, requireOwnQuestion, type Split } from './task.ts';
 
 const kQuestionFields = ['question', 'prompt', 'problem', 'input'];
 const kAnswerFields = ['answer', 'output', 'target'];
-const kMaxTextAnswer = 10_000;
 
 /** One line of a JSONL file. */
 export interface JsonlRow {
@@ -112,9 +111,9 @@ export function questionOfRow(path: string, row: JsonlRow): { prompt: string; an
       `expected ${answerField} to be a text or a number, found ${excerpt(given)}`,
     );
   }
-  const text = String(given);
-  const marker = /(?:^|\n)#### ?([^\n]*)\s*$/.exec(text);
-  const answer = trimBlanks(marker === null ? text : marker[1]!);
+  const text = trimBlanks(String(given));
+  const lastLine = text.slice(text.lastIndexOf('\n') + 1);
+  const answer = lastLine.startsWith('####') ? trimBlanks(lastLine.slice(4)) : text;
   if (answer === '')
     throw new DataError(path, line, `expected ${answerField} to hold an answer, found ${excerpt(given)}`);
   return { prompt, answer };
@@ -243,7 +242,6 @@ export async function loadJsonlTask(path: string, options: JsonlOptions = {}): P
 function verifyAnswer(expected: string, answer: string | null, mode: 'auto' | 'number' | 'text'): Verdict {
   if (mode !== 'text' && parseNumber(expected) !== undefined) return verifyNumber(expected, answer);
   if (typeof answer !== 'string') return rejected('no answer');
-  if (answer.length > Math.min(kMaxTextAnswer, 2 * expected.length + 64))
-    return rejected('the answer is too long');
+  if (answer.length > 2 * expected.length + 64) return rejected('the answer is too long');
   return trimBlanks(answer) === trimBlanks(expected) ? accepted : rejected('a different text');
 }

@@ -71,10 +71,10 @@ function unwrapMath(text: string): string {
 export function parseNumber(answer: string): Fraction | undefined {
   const screened = screenAnswer(answer, maxNumberLength);
   if (typeof screened !== 'string') return undefined;
-  let text = unwrapMath(screened.endsWith('.') ? screened.slice(0, -1) : screened);
-  text = unwrap(text, '\\boxed{', '}');
-  text = unwrapMath(text);
-  if (text.endsWith('.')) text = text.slice(0, -1);
+  const stop = screened.endsWith('.');
+  let text = unwrapMath(stop ? screened.slice(0, -1) : screened);
+  text = unwrapMath(unwrap(text, '\\boxed{', '}'));
+  if (!stop && text.endsWith('.')) text = text.slice(0, -1);
   text = text.replace(/ ?\\?%$/, '');
   let sign = 1n;
   if (text.startsWith('-')) {

@@ -48,6 +48,7 @@ export function bases(options: BasesOptions = {}): ProceduralTask {
       const to = kind === 'to-decimal' ? 10 : random.integer(...base);
       if (from === to) return undefined;
       const digits = number.toString(from);
+      const letters = to > 10 ? ', with lower-case letters for digits above 9' : '';
       const source = from === 10 ? digits : `${digits} (base ${from})`;
       const prompts =
         to === 10
@@ -56,10 +57,7 @@ export function bases(options: BasesOptions = {}): ProceduralTask {
               `Write base ${from} number ${digits} in decimal.`,
               `Convert ${digits} from base ${from} to decimal.`,
             ]
-          : [
-              `Write ${source} in base ${to}, with lower-case letters for digits above 9.`,
-              `Convert ${source} to base ${to}, with lower-case letters for digits above 9.`,
-            ];
+          : [`Write ${source} in base ${to}${letters}.`, `Convert ${source} to base ${to}${letters}.`];
       return {
         content: `${from} ${to} ${digits}`,
         instance: { from, to, digits },

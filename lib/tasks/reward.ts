@@ -11,7 +11,8 @@ export interface ScoredCall {
   status: string;
   seconds: number;
   code: string;
-  output: string;
+  /** What the model was shown; null when the trajectory ended before it was appended. */
+  output: string | null;
 }
 
 /** What a reward may look at. */
