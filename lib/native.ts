@@ -24,6 +24,10 @@ export interface TensorInfo {
   dtype: string;
   shape: number[];
   bytes: number;
+  /** The parameter's Hugging Face name; null for a GGUF tensor that has none. */
+  hfName: string | null;
+  /** Whether toolgrad can read this type as a weight. */
+  readable: boolean;
 }
 
 /** The header of a weight file. Metadata: GGUF key-value pairs (arrays included) or safetensors' `__metadata__`; bigint beyond 2^53. */

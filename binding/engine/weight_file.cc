@@ -58,14 +58,14 @@ void WeightFile::read_f32_rows(const TensorEntry& entry, int64_t row0, int64_t r
     throw Error("ERR_OUT_OF_RANGE", std::to_string(rows) + " rows from row " + std::to_string(row0) + " of tensor " +
                                         json::quote(entry.name) + " " + shape_text(entry.shape) + " do not exist");
   }
-  const BlockType* type = find_block_type(entry.dtype);
-  if (type == nullptr || type->decode == nullptr) {
+  if (!is_readable(entry)) {
     throw Error("ERR_WEIGHT_TYPE",
                 path() + ": tensor " + json::quote(entry.name) + " is stored as " + entry.dtype +
                     ", which cannot be read as a weight; supported are " +
                     (format_ == WeightFormat::kGguf ? "F32, F16, BF16, Q8_0, Q4_0, Q4_1 and Q6_K: requantise the model"
                                                     : "F32, F16 and BF16: convert the model"));
   }
+  const BlockType* type = find_block_type(entry.dtype);
   const int64_t elements = checked_elements(entry.shape, json::quote(entry.name));
   if (elements == 0 || rows == 0) return;
   const int64_t row_blocks = elements / all_rows / type->block_elements;
@@ -82,6 +82,11 @@ int64_t checked_elements(const std::vector<int64_t>& shape, const std::string& w
     }
   }
   return elements;
+}
+
+bool is_readable(const TensorEntry& entry) {
+  const BlockType* type = find_block_type(entry.dtype);
+  return type != nullptr && type->decode != nullptr;
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {

@@ -71,6 +71,9 @@ class WeightFile {
 /// Product of the dimensions; Error{"ERR_WEIGHT_FILE"} starting with `what` when it is negative or beyond 2^62.
 int64_t checked_elements(const std::vector<int64_t>& shape, const std::string& what);
 
+/// Whether read_f32 supports the type of `entry`.
+bool is_readable(const TensorEntry& entry);
+
 /// "[2, 3]".
 std::string shape_text(const std::vector<int64_t>& shape);
 

@@ -2,10 +2,12 @@
 // model is loaded through its own handle, on the engine thread.
 #include <napi.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/error.h"
+#include "engine/gguf.h"
 #include "engine/weight_file.h"
 #include "napi/args.h"
 #include "napi/guard.h"
@@ -57,7 +59,7 @@ Napi::Value to_js_value(Napi::Env env, const json::Value& value) {
   return object;
 }
 
-Napi::Value to_js_tensor(Napi::Env env, const TensorEntry& entry) {
+Napi::Value to_js_tensor(Napi::Env env, const TensorEntry& entry, WeightFormat format) {
   Napi::Array shape = Napi::Array::New(env, entry.shape.size());
   for (size_t i = 0; i < entry.shape.size(); ++i)
     shape.Set(static_cast<uint32_t>(i), static_cast<double>(entry.shape[i]));
@@ -66,17 +68,21 @@ Napi::Value to_js_tensor(Napi::Env env, const TensorEntry& entry) {
   tensor.Set("dtype", entry.dtype);
   tensor.Set("shape", shape);
   tensor.Set("bytes", static_cast<double>(entry.bytes));
+  const std::optional<std::string> name = format == WeightFormat::kGguf ? gguf_hf_name(entry.name) : entry.name;
+  tensor.Set("hfName", name ? Napi::Value(Napi::String::New(env, *name)) : env.Null());
+  tensor.Set("readable", is_readable(entry));
   return tensor;
 }
 
-// inspectWeights(path): {format: 'safetensors' | 'gguf', tensors: [{name, dtype, shape, bytes}], metadata}.
+// inspectWeights(path): {format: 'safetensors' | 'gguf', tensors: [{name, dtype, shape, bytes, hfName, readable}],
+// metadata}.
 Napi::Value inspect_weights(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::shared_ptr<WeightFile> file = WeightFile::open(read_string(argument(info, 0), "path"));
   Napi::Array tensors = Napi::Array::New(env, file->tensors().size());
   for (size_t i = 0; i < file->tensors().size(); ++i) {
     const Napi::HandleScope scope(env);
-    tensors.Set(static_cast<uint32_t>(i), to_js_tensor(env, file->tensors()[i]));
+    tensors.Set(static_cast<uint32_t>(i), to_js_tensor(env, file->tensors()[i], file->format()));
   }
   Napi::Object result = Napi::Object::New(env);
   result.Set("format", file->format() == WeightFormat::kGguf ? "gguf" : "safetensors");
