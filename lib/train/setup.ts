@@ -48,8 +48,16 @@ export interface Setup {
   close(): Promise<void>;
 }
 
-/** Open what `config` names. With `modelPath` the weights come from there (a checkpoint) instead of config.model.path. */
-export async function openSetup(config: Config, parts: UserParts = {}, modelPath?: string): Promise<Setup> {
+/**
+ * Open what `config` names. With `modelPath` the weights come from there (a checkpoint) instead of config.model.path.
+ * A model that is not `trainable` has no masters, moments and gradients.
+ */
+export async function openSetup(
+  config: Config,
+  parts: UserParts = {},
+  modelPath?: string,
+  trainable = true,
+): Promise<Setup> {
   const plan = await planQuestions(config, parts.tasks);
   const tool =
     parts.tool ??
@@ -60,7 +68,7 @@ export async function openSetup(config: Config, parts: UserParts = {}, modelPath
   try {
     const { model, tokenizer } = await loadModel(modelPath ?? config.model.path, {
       dtype: config.model.dtype,
-      trainable: true,
+      trainable,
       ...(config.model.threads === 0 ? {} : { threads: config.model.threads }),
     });
     try {

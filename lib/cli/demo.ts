@@ -1,0 +1,90 @@
+/**
+ * `toolgrad demo`: a small model learns to call Python, on a plain CPU, in a few minutes. It is an ordinary run: the config
+ * is assets/demo.yaml, the base model assets/demo-base; nothing here is special to the demo but what is shown at the end.
+ */
+import { existsSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import type { Command } from 'commander';
+import { ToolgradError } from '../errors.ts';
+import { packageRoot } from '../package.ts';
+import { checkpointName } from '../run/checkpoint.ts';
+import { readLines } from '../run/directory.ts';
+import { train } from '../train/train.ts';
+import { duration, styled } from '../view/format.ts';
+import { evaluationTable, runView } from '../view/progress.ts';
+import { type TrajectoryRecord, transcript } from '../view/transcript.ts';
+import { interruptible } from './interrupt.ts';
+import { readConfig } from './train.ts';
+
+export function demoCommand(program: Command, exit: (code: number) => void): void {
+  program
+    .command('demo')
+    .description('watch a small model learn to call Python (a few minutes on two CPU cores)')
+    .argument('[overrides...]', 'key=value, for example seed=3')
+    .addHelpText('after', '\nExample:\n  toolgrad demo seed=3')
+    .action(async (overrides: string[]) => {
+      exit(await demo(overrides));
+    });
+}
+
+async function demo(overrides: readonly string[]): Promise<number> {
+  const started = performance.now();
+  const asset = (name: string) => relative(process.cwd(), join(packageRoot, 'assets', name));
+  const config = readConfig(asset('demo.yaml'), [
+    `model.path=${JSON.stringify(asset('demo-base'))}`,
+    `run=${freeRunName()}`,
+    ...overrides,
+  ]);
+  const view = runView();
+  const result = await interruptible((signal) =>
+    train(config, {
+      commandLine: ['toolgrad demo', ...overrides].join(' '),
+      signal,
+      onStart: (setup, directory) => view.start(setup, directory.path),
+      onEvent: (event) => view.event(event),
+    }),
+  ).finally(() => view.end());
+  if (result.interrupted) {
+    process.stdout.write(
+      `interrupted; go on with: toolgrad train ${join(relative(process.cwd(), result.path), 'config.yaml')} --resume\n`,
+    );
+    return 130;
+  }
+  const steps = config.sft.steps + config.rl.steps;
+  for (const [title, step] of [
+    ['before training', 0],
+    ['after SFT', config.sft.steps],
+    ['after RL', steps],
+  ] as const) {
+    const first = readLines(
+      join(result.path, 'eval', `${checkpointName(step)}.jsonl`),
+    )[0] as unknown as TrajectoryRecord;
+    process.stdout.write(
+      `\n${styled('cyan', `the first held-out question, ${title}`)}\n${transcript(first)}\n`,
+    );
+  }
+  process.stdout.write(`\n${evaluationTable(result.evaluations)}\n\n`);
+  const of = (name: string) => result.evaluations.find((evaluation) => evaluation.name === name);
+  const [sft, rl] = [of('after SFT'), of('after RL')];
+  if (sft === undefined || rl === undefined) {
+    throw new ToolgradError(
+      'ERR_USAGE',
+      'the demo compares SFT with RL: leave both phases and the evaluation on',
+    );
+  }
+  const gain = Math.round(100 * (rl.accuracy - sft.accuracy));
+  process.stdout.write(
+    `RL changed the share of right answers by ${gain >= 0 ? '+' : ''}${gain} points over SFT, ${duration((performance.now() - started) / 1000)} in all\n` +
+      `run directory: ${result.path}\n` +
+      `look into it:  npx toolgrad show ${relative(process.cwd(), result.path)} ${steps}\n`,
+  );
+  return 0;
+}
+
+/** runs/demo, or with a number behind it when that is taken: the demo never touches an earlier run. */
+function freeRunName(): string {
+  for (let n = 1; ; n++) {
+    const name = n === 1 ? 'runs/demo' : `runs/demo-${n}`;
+    if (!existsSync(name)) return name;
+  }
+}

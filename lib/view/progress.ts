@@ -1,0 +1,143 @@
+/**
+ * A run on the console: a header, one line per step, and on a terminal a status line that is repainted while a step runs.
+ * Without a terminal the same lines appear, without repainting.
+ */
+
+import type { Progress, RlStepReport, TrainEvent } from '../train/loop.ts';
+import type { Setup } from '../train/setup.ts';
+import type { SftStep } from '../train/sft.ts';
+import type { EvaluationSummary } from '../train/train.ts';
+import { bytes, duration, percent, styled, table } from './format.ts';
+
+export interface RunView {
+  start(setup: Setup, path: string): void;
+  event(event: TrainEvent): void;
+  /** Remove the status line. */
+  end(): void;
+}
+
+/** A view that writes to `out`. */
+export function runView(out: NodeJS.WriteStream = process.stdout): RunView {
+  const repaint = out.isTTY === true;
+  let status = false;
+  let lastPaint = 0;
+  const eta = new Map<string, number[]>();
+
+  const clear = () => {
+    if (status) out.write('\r\x1b[2K');
+    status = false;
+  };
+  const line = (text: string) => {
+    clear();
+    out.write(`${text}\n`);
+  };
+  return {
+    start(setup, path) {
+      for (const text of header(setup, path)) line(text);
+    },
+    event(event) {
+      switch (event.kind) {
+        case 'rollout': {
+          const now = performance.now();
+          if (!repaint || now - lastPaint < 100) return;
+          lastPaint = now;
+          clear();
+          out.write(
+            `  rollouts ${event.done}/${event.total} done, ${event.running} writing, ${event.inTool} waiting for Python`,
+          );
+          status = true;
+          return;
+        }
+        case 'sft':
+          return line(sftLine(event.at, event.report, event.lr, remaining(event.at, event.report.seconds)));
+        case 'rl':
+          return line(rlLine(event.at, event.report, remaining(event.at, event.report.seconds)));
+        case 'evaluation': {
+          const { accuracy, callShare, seconds, questions, lost } = event.evaluation;
+          const missing = lost > 0 ? `, ${lost} lost to tool failures` : '';
+          return line(
+            styled('bold', `eval ${event.name}: ${percent(accuracy)} right`) +
+              ` on ${questions} held-out questions, ${percent(callShare)} call Python (${duration(seconds)}${missing})`,
+          );
+        }
+      }
+    },
+    end: clear,
+  };
+
+  /** Seconds left in the phase, from the median of its last steps. */
+  function remaining(at: Progress, seconds: number): number {
+    const recent = [...(eta.get(at.phase) ?? []), seconds].slice(-9);
+    eta.set(at.phase, recent);
+    const median = [...recent].sort((a, b) => a - b)[Math.floor(recent.length / 2)]!;
+    return (at.phaseSteps - at.phaseStep) * median;
+  }
+}
+
+function header(setup: Setup, path: string): string[] {
+  const { config, model, plan, tool } = setup;
+  const { memory } = model;
+  const training = memory.weightBytes + memory.masterBytes + memory.momentBytes + memory.gradientBytes;
+  const millions = (model.parameterCount / 1e6).toFixed(1);
+  return [
+    `model  ${config.model.path}: ${millions} M parameters, ${model.dtype}, ${model.isa}`,
+    `memory ${bytes(training)} weights, masters, moments, gradients; ${bytes(memory.activationBytesPerToken * setup.microBatchTokens + memory.activationBytesFixed)} activations (${setup.microBatchTokens} tokens a micro-batch); ${bytes(setup.cache.pagesTotal * memory.kvBytesPerPage)} KV cache`,
+    `tool   ${tool.describe}`,
+    `data   ${plan.traces.length} traces, ${config.rl.prompts} questions x ${config.rl.group} rollouts a step, ${plan.heldout.length} held-out questions`,
+    `run    ${path}`,
+  ];
+}
+
+function sftLine(at: Progress, report: SftStep, lr: number, left: number): string {
+  return [
+    `sft ${counter(at)}`,
+    `loss ${report.loss.toFixed(3)}`,
+    `grad ${report.gradNorm.toFixed(2)}`,
+    `lr ${lr.toExponential(1)}`,
+    `${Math.round(report.tokens / report.seconds)} tok/s`,
+    `eta ${duration(left)}`,
+  ].join('  ');
+}
+
+function rlLine(at: Progress, report: RlStepReport, left: number): string {
+  const { grpo, rollout } = report;
+  const scored = report.scored.filter(({ trajectory }) => trajectory.end !== 'infrastructure');
+  const mean = (values: number[]) =>
+    values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+  const groups = new Set(report.scored.map(({ trajectory }) => trajectory.prompt)).size;
+  return [
+    `rl ${counter(at)}`,
+    `reward ${mean(scored.map(({ reward }) => reward)).toFixed(2)}`,
+    `solved ${percent(mean(scored.map(({ correct }) => (correct ? 1 : 0))))}`,
+    `calls ${mean(scored.map(({ trajectory }) => trajectory.calls.length)).toFixed(2)}`,
+    `tool errors ${percent(rollout.toolErrors / Math.max(1, rollout.calls))}`,
+    `gap ${grpo.logprobGap}`,
+    `dead ${grpo.deadGroups}/${groups}`,
+    `${Math.round(rollout.sampled / Math.max(1e-9, report.rolloutSeconds))} tok/s`,
+    `gen ${rollout.engineSeconds.toFixed(1)}s tool ${rollout.toolWaitSeconds.toFixed(1)}s upd ${grpo.seconds.toFixed(1)}s`,
+    `eta ${duration(left)}`,
+  ].join('  ');
+}
+
+function counter(at: Progress): string {
+  return `${String(at.phaseStep).padStart(String(at.phaseSteps).length)}/${at.phaseSteps}`;
+}
+
+/** Accuracy per task (rows) and evaluation (columns). */
+export function evaluationTable(evaluations: readonly EvaluationSummary[]): string {
+  const tasks = [
+    ...new Set(evaluations.flatMap((evaluation) => evaluation.tasks.map(({ task }) => task))),
+  ].sort();
+  const cell = (evaluation: EvaluationSummary, task: string) => {
+    const score = evaluation.tasks.find((entry) => entry.task === task);
+    return score === undefined ? '-' : percent(score.accuracy);
+  };
+  return table(
+    ['held-out questions', ...evaluations.map(({ name }) => name)],
+    [
+      ...tasks.map((task) => [task, ...evaluations.map((evaluation) => cell(evaluation, task))]),
+      ['all', ...evaluations.map(({ accuracy }) => percent(accuracy))],
+      ['call Python', ...evaluations.map(({ callShare }) => percent(callShare))],
+    ],
+  );
+}
