@@ -6,8 +6,6 @@ add_library(toolgrad_flags INTERFACE)
 target_compile_options(toolgrad_flags INTERFACE -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno)
 # GCC 12 reports std::string operator+ itself as an overlapping memcpy (its bug 105651).
 target_compile_options(toolgrad_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
-# GCC 12 reports "literal" + std::string as an overlapping copy (GCC bug 105651).
-target_compile_options(toolgrad_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 
 if(TOOLGRAD_SANITIZE)
   if(NOT TOOLGRAD_SANITIZE MATCHES "^(address|undefined|address,undefined|thread)$")
