@@ -9,6 +9,7 @@
 
 import gc
 import json
+import marshal
 import os
 import select
 import signal
@@ -20,6 +21,9 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import warden  # noqa: E402
 from warden import READ, pack, prctl, read_available  # noqa: E402
+
+# What a child runs: the bootstrap, compiled here once, in a namespace of its own.
+START = "import marshal, sys; exec(marshal.loads(bytes.fromhex(sys.argv[1])), {})"
 
 
 class Launcher:
@@ -124,13 +128,14 @@ class Launcher:
         call = self.calls.pop(fd)
         self.poll.unregister(fd)
         call["socket"].close()
-        received = call["received"]
+        received = call["received"]  # the child's pid (0: none was started), then one frame
         if len(received) >= 8 and len(received) == 8 + struct.unpack(">I", received[4:8])[0]:
             self.outgoing += received[4:]
             self.poll.register(1, select.POLLOUT)
             return
-        if len(received) >= 4:
-            warden.kill(struct.unpack(">I", received[:4])[0], group=True)
+        pid = struct.unpack(">I", received[:4])[0] if len(received) >= 4 else 0
+        if pid:
+            warden.kill(pid, group=True)
         wardens = {other["warden"] for other in self.calls.values()}
         for pid in warden.children_of(os.getpid()):
             if pid not in wardens:
@@ -177,9 +182,11 @@ def main():
     if prctl is not None:
         prctl(warden.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     with open(settings["bootstrap"], encoding="utf-8") as file:
-        bootstrap = file.read()
-    isolation = ["-s", "-P"] if sys.version_info >= (3, 11) else ["-s"]
-    settings["argv"] = [sys.executable, *isolation, "-B", "-X", "utf8", "-c", bootstrap]
+        bootstrap = marshal.dumps(compile(file.read(), "bootstrap", "exec")).hex()
+    # What -I does, but for -E, which would ignore PYTHONHASHSEED (the environment is ours and has no other PYTHON*),
+    # and -S with site-packages set up on demand by the bootstrap.
+    isolation = ["-s", "-S", "-P"] if sys.version_info >= (3, 11) else ["-s", "-S"]
+    settings["argv"] = [sys.executable, *isolation, "-B", "-X", "utf8", "-c", START, bootstrap]
     settings["temporary"] = os.path.realpath(settings["temporary"])
     gc.freeze()
     launcher = Launcher(settings)

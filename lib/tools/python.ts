@@ -94,11 +94,11 @@ function resultOf(
   const outOfMemory =
     reply.said.includes('M') ||
     (reply.signal === 'SIGABRT' && /bad_alloc|MemoryError/.test(stderr)) ||
-    (killed && reply.residentBytes > 0.75 * request.memoryBytes);
+    (killed && !outOfTime && reply.residentBytes > 0.75 * request.memoryBytes);
   let status: ToolStatus;
-  if (reply.cause === 'deadline' || outOfTime) status = 'timeout';
+  if (outOfMemory) status = 'memory';
+  else if (reply.cause === 'deadline' || outOfTime) status = 'timeout';
   else if (reply.cause === 'output') status = 'output_limit';
-  else if (outOfMemory) status = 'memory';
   else status = reply.exitCode === 0 ? 'ok' : 'exception';
   const ending = {
     status,
@@ -257,13 +257,10 @@ export async function openPythonTool(options: PythonToolOptions = {}): Promise<P
   const run = (request: ToolRequest, signal?: AbortSignal): Promise<ToolResult> => {
     checkToolRequest(request);
     return new Promise((resolve, reject) => {
-      const aborted = (): void =>
-        reject(
-          new DOMException(`tool call ${request.callId} was aborted`, {
-            name: 'AbortError',
-            cause: signal?.reason,
-          }),
-        );
+      const aborted = (): void => {
+        const error = new Error(`tool call ${request.callId} was aborted`, { cause: signal?.reason });
+        reject(Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' }));
+      };
       if (signal?.aborted) return aborted();
       if (closing !== null) return resolve(infrastructure(request, 'the tool is closed'));
       const call: Call = {

@@ -247,6 +247,7 @@ def guard(call, control):
             os.write(theirs.fileno(), b"X" + repr(error).encode("ascii", "replace")[:1000])
         os._exit(127)
     control.send(struct.pack(">I", pid))
+    call["pid"] = pid
     for fd in (out_write, err_write):
         os.close(fd)
     theirs.close()
@@ -334,6 +335,8 @@ def serve(call, control):
         reply = guard(call, control)
     except BaseException as error:
         reply = {"cause": "failed", "error": "the warden of the call failed: %r" % (error,)}
+        if "pid" not in call:
+            control.send(struct.pack(">I", 0))
         try:
             reap_orphans()
             remove_tree(call["workdir"])
