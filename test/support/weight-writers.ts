@@ -12,8 +12,11 @@ export interface SafetensorsTensor {
 }
 
 /** A safetensors file; tensors lie in the order given. */
-export function safetensorsBytes(tensors: ReadonlyMap<string, SafetensorsTensor>): Buffer {
-  const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
+export function safetensorsBytes(
+  tensors: ReadonlyMap<string, SafetensorsTensor>,
+  metadata: Readonly<Record<string, string>> = { format: 'pt' },
+): Buffer {
+  const header: Record<string, unknown> = { __metadata__: metadata };
   const parts: Uint8Array[] = [];
   let offset = 0;
   for (const [name, { dtype, shape, data, offsets }] of tensors) {
