@@ -7,11 +7,11 @@
 // Usage: node scripts/check-isa-symbols.mjs [build folder]; default build. Needs nm (Debian: binutils).
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const build = join(root, process.argv[2] ?? 'build');
+const build = resolve(root, process.argv[2] ?? 'build');
 let objects = 0;
 let symbols = 0;
 const strays = [];
