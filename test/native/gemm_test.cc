@@ -1,0 +1,175 @@
+// The linear layer's three products and packing: against fp64 with the bound of one fp32 chain, and bit for bit between
+// batch sizes, thread counts, micro-batches, weight types and instruction sets.
+#include <algorithm>
+#include <cstdio>
+
+#include "testing.h"
+
+using namespace toolgrad;
+using namespace toolgrad::test;
+
+namespace {
+
+struct Shape {
+  int64_t T, N, K;
+};
+const Shape kShapes[] = {{1, 1, 1},     {1, 16, 1},    {1, 17, 5},    {2, 33, 31},    {3, 48, 64},  {5, 15, 100},
+                         {6, 130, 96},  {7, 64, 1},    {11, 100, 37}, {12, 32, 1025}, {13, 47, 17}, {25, 160, 48},
+                         {29, 40, 2100}, {61, 81, 50}, {100, 256, 64}, {401, 96, 33}, {530, 40, 20}};
+
+struct Problem {
+  Shape s;
+  std::vector<float> x, w, bias, residual, dy, dx0, dw0, db0;
+  Problem(Shape shape, DType dtype, uint64_t seed) : s(shape) {
+    Random random(seed);
+    x = random.normals(s.T * s.K);
+    w = rounded_to(dtype, random.normals(s.N * s.K));
+    bias = random.normals(s.N);
+    residual = random.normals(s.T * s.N);
+    dy = random.normals(s.T * s.N);
+    dx0 = random.normals(s.T * s.K);
+    dw0 = random.normals(s.N * s.K);
+    db0 = random.normals(s.N);
+  }
+};
+
+struct Results {
+  std::vector<float> y, y_full, dx, dx_added, dw, db;
+  bool operator==(const Results& o) const {
+    return same_bits(y, o.y) && same_bits(y_full, o.y_full) && same_bits(dx, o.dx) && same_bits(dx_added, o.dx_added) &&
+           same_bits(dw, o.dw) && same_bits(db, o.db);
+  }
+};
+
+// Rows [t0, t1) of the problem through all three products; dw and db continue in `weight` and `db`.
+void run_rows(Ops& ops, const Problem& p, const Packed& w, int64_t t0, int64_t t1, Results& out, Packed& dw) {
+  const auto [T, N, K] = p.s;
+  const int64_t rows = t1 - t0;
+  const float* dy = p.dy.data() + t0 * N;
+  ops.linear_forward({p.x.data() + t0 * K, w.matrix, nullptr, nullptr, out.y.data() + t0 * N, rows});
+  std::copy(p.residual.begin() + t0 * N, p.residual.begin() + t1 * N, out.y_full.begin() + t0 * N);
+  float* y_full = out.y_full.data() + t0 * N;  // the residual aliases y
+  ops.linear_forward({p.x.data() + t0 * K, w.matrix, p.bias.data(), y_full, y_full, rows});
+  ops.linear_backward_input({dy, w.matrix, out.dx.data() + t0 * K, rows, false});
+  ops.linear_backward_input({dy, w.matrix, out.dx_added.data() + t0 * K, rows, true});
+  ops.linear_backward_weight({p.x.data() + t0 * K, dy, dw.matrix, out.db.data(), rows});
+}
+
+// The whole problem, cut into row blocks of at most `step` rows.
+Results run(Ops& ops, const Problem& p, DType dtype, int64_t step) {
+  const auto [T, N, K] = p.s;
+  Packed w(ops, p.w, N, K, dtype), dw(ops, p.dw0, N, K, DType::kF32);
+  Results out;
+  // One guard element past each array must survive.
+  out.y.assign(T * N + 1, 7.0f);
+  out.y_full.assign(T * N + 1, 7.0f);
+  out.dx.assign(T * K + 1, 7.0f);
+  out.dx_added = p.dx0;
+  out.dx_added.push_back(7.0f);
+  out.db = p.db0;
+  out.db.push_back(7.0f);
+  for (int64_t t = 0; t < T; t += step) run_rows(ops, p, w, t, std::min(T, t + step), out, dw);
+  out.dw = dw.unpacked(ops);
+  return out;
+}
+
+bool guards_intact(const Results& r) {
+  for (const auto* values : {&r.y, &r.y_full, &r.dx, &r.dx_added, &r.db})
+    if (values->back() != 7.0f) return false;
+  return true;
+}
+
+// Worst error of every output in units of its chain's bound.
+double worst_error(const Problem& p, const Results& r) {
+  const auto [T, N, K] = p.s;
+  double worst = 0;
+  for (int64_t t = 0; t < T; ++t) {
+    for (int64_t n = 0; n < N; ++n) {
+      Chain y;
+      for (int64_t k = 0; k < K; ++k) y.add(p.x[t * K + k], p.w[n * K + k]);
+      worst = std::max(worst, y.error(r.y[t * N + n], K + 1));
+      y.add(p.bias[n]);
+      y.add(p.residual[t * N + n]);
+      worst = std::max(worst, y.error(r.y_full[t * N + n], K + 3));
+    }
+    for (int64_t k = 0; k < K; ++k) {
+      Chain dx;
+      for (int64_t n = 0; n < N; ++n) dx.add(p.dy[t * N + n], p.w[n * K + k]);
+      worst = std::max(worst, dx.error(r.dx[t * K + k], N + 1));
+      dx.add(p.dx0[t * K + k]);
+      worst = std::max(worst, dx.error(r.dx_added[t * K + k], N + 2));
+    }
+  }
+  for (int64_t n = 0; n < N; ++n) {
+    Chain db;
+    db.add(p.db0[n]);
+    for (int64_t t = 0; t < T; ++t) db.add(p.dy[t * N + n]);
+    worst = std::max(worst, db.error(r.db[n], T + 1));
+    for (int64_t k = 0; k < K; ++k) {
+      Chain dw;
+      dw.add(p.dw0[n * K + k]);
+      for (int64_t t = 0; t < T; ++t) dw.add(p.dy[t * N + n], p.x[t * K + k]);
+      worst = std::max(worst, dw.error(r.dw[n * K + k], T + 2));
+    }
+  }
+  return worst;
+}
+
+void test_packing(Backend& backend, const std::string& isa) {
+  bool exact = true, padded = true;
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{1, 1}, {16, 3}, {17, 9}, {50, 33}}) {
+      Random random(rows);
+      const std::vector<float> values = random.normals(rows * cols);
+      const Packed packed(*backend.ops, values, rows, cols, dtype);
+      exact = exact && same_bits(packed.unpacked(*backend.ops), rounded_to(dtype, values));
+      for (int64_t r = rows; r < round_up(rows, kPanelRows); ++r)
+        for (int64_t k = 0; k < cols; ++k)
+          for (size_t b = 0; b < dtype_size(dtype); ++b)
+            padded = padded && packed.bytes[packed_index(cols, r, k) * dtype_size(dtype) + b] == 0;
+    }
+  }
+  check(exact, isa + ": packing and unpacking returns every element, rounded to the nearest even bf16 or exact");
+  check(padded, isa + ": the padding rows of the last panel are zero");
+}
+
+}  // namespace
+
+int main() {
+  std::vector<Results> avx2_results;
+  for (const Isa isa : supported_isas()) {
+    const std::string name = isa_name(isa);
+    Backend one(isa, 1), two(isa, 2), three(isa, 3);
+    test_packing(two, name);
+    bool guards = true, threads_agree = true, alone_agrees = true, parts_agree = true, types_agree = true;
+    bool isas_agree = true;
+    size_t index = 0;
+    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+      double worst = 0;
+      for (const Shape& shape : kShapes) {
+        const Problem problem(shape, dtype, 1 + index);
+        const Results base = run(*one.ops, problem, dtype, shape.T);
+        worst = std::max(worst, worst_error(problem, base));
+        guards = guards && guards_intact(base);
+        threads_agree = threads_agree && run(*two.ops, problem, dtype, shape.T) == base &&
+                        run(*three.ops, problem, dtype, shape.T) == base;
+        alone_agrees = alone_agrees && run(*two.ops, problem, dtype, 1) == base;
+        for (const int64_t step : {2, 3, 5, 8, 13, 64})
+          parts_agree = parts_agree && run(*two.ops, problem, dtype, step) == base;
+        if (dtype == DType::kBF16) types_agree = types_agree && run(*one.ops, problem, DType::kF32, shape.T) == base;
+        if (isa == Isa::kAvx2) avx2_results.push_back(base);
+        if (isa == Isa::kAvx512) isas_agree = isas_agree && avx2_results[index] == base;
+        ++index;
+      }
+      check_below(worst, 1.0, name + ", " + dtype_name(dtype) +
+                                  " weights: y, dx, dw and db against fp64, in units of (terms) 2^-24 sum|a b|");
+    }
+    check(guards, name + ": nothing is written past the end of an array");
+    check(threads_agree, name + ": 1, 2 and 3 threads give the same bits");
+    check(alone_agrees, name + ": a row alone has the bits it has in the batch, and dW summed row by row those of one call");
+    check(parts_agree, name + ": batches cut into micro-batches of 2, 3, 5, 8, 13 or 64 rows give the same bits");
+    check(types_agree, name + ": bf16 weights give the bits of the same values held in fp32");
+    if (isa == Isa::kAvx512) check(isas_agree, "avx512 gives the bits of avx2");
+  }
+  return finish();
+}
