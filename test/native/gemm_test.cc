@@ -13,9 +13,9 @@ namespace {
 struct Shape {
   int64_t T, N, K;
 };
-const Shape kShapes[] = {{1, 1, 1},     {1, 16, 1},    {1, 17, 5},    {2, 33, 31},    {3, 48, 64},  {5, 15, 100},
-                         {6, 130, 96},  {7, 64, 1},    {11, 100, 37}, {12, 32, 1025}, {13, 47, 17}, {25, 160, 48},
-                         {29, 40, 2100}, {61, 81, 50}, {100, 256, 64}, {401, 96, 33}, {530, 40, 20}};
+const Shape kShapes[] = {{1, 1, 1},      {1, 16, 1},   {1, 17, 5},     {2, 33, 31},    {3, 48, 64},  {5, 15, 100},
+                         {6, 130, 96},   {7, 64, 1},   {11, 100, 37},  {12, 32, 1025}, {13, 47, 17}, {25, 160, 48},
+                         {29, 40, 2100}, {61, 81, 50}, {100, 256, 64}, {401, 96, 33},  {530, 40, 20}};
 
 struct Problem {
   Shape s;
@@ -161,12 +161,14 @@ int main() {
         if (isa == Isa::kAvx512) isas_agree = isas_agree && avx2_results[index] == base;
         ++index;
       }
-      check_below(worst, 1.0, name + ", " + dtype_name(dtype) +
-                                  " weights: y, dx, dw and db against fp64, in units of (terms) 2^-24 sum|a b|");
+      check_below(worst, 1.0,
+                  name + ", " + dtype_name(dtype) +
+                      " weights: y, dx, dw and db against fp64, in units of (terms) 2^-24 sum|a b|");
     }
     check(guards, name + ": nothing is written past the end of an array");
     check(threads_agree, name + ": 1, 2 and 3 threads give the same bits");
-    check(alone_agrees, name + ": a row alone has the bits it has in the batch, and dW summed row by row those of one call");
+    check(alone_agrees,
+          name + ": a row alone has the bits it has in the batch, and dW summed row by row those of one call");
     check(parts_agree, name + ": batches cut into micro-batches of 2, 3, 5, 8, 13 or 64 rows give the same bits");
     check(types_agree, name + ": bf16 weights give the bits of the same values held in fp32");
     if (isa == Isa::kAvx512) check(isas_agree, "avx512 gives the bits of avx2");

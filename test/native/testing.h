@@ -1,5 +1,5 @@
-// What tests of CPU kernels share: matrices in panels, the instruction sets of this processor, comparison of bits, and a
-// reference matrix product in fp64 with the error bound of one fp32 chain.
+// What tests of CPU kernels share: matrices in panels, the instruction sets of this processor, comparison of bits, and
+// a reference matrix product in fp64 with the error bound of one fp32 chain.
 #pragma once
 
 #include <cmath>
