@@ -51,6 +51,15 @@ export interface NativeAddon {
   inspectWeights(path: string): WeightFileInfo;
   /** One tensor widened to fp32, row-major, under the file's own name and row order (for small tensors and checks). */
   readTensor(path: string, name: string): Float32Array;
+  /** See lib/train/advantage.ts. Throws ERR_NOT_FINITE (naming the trajectory) or ERR_ADVANTAGE_OPTION. */
+  groupAdvantages(
+    rewards: Float32Array,
+    valid: Uint8Array,
+    groupSize: number,
+    options: { kind: 'grpo' | 'rloo'; std: 'sample' | 'population' | 'none'; eps: number },
+  ): { advantages: Float32Array; deadGroups: number };
+  /** The instruction set of the kernels (TOOLGRAD_ISA chooses) and all that this processor runs. Throws ERR_ISA. */
+  isaInfo(): { chosen: string; supported: string[] };
 }
 
 let addon: NativeAddon | undefined;

@@ -69,6 +69,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_function<build_info>(env, exports, "buildInfo");
   export_function<self_check>(env, exports, "selfCheck");
   register_weights(env, exports);
+  register_losses(env, exports);
+  register_kernels(env, exports);
   return exports;
 }
 
