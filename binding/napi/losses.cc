@@ -1,8 +1,8 @@
-// Losses for JavaScript: group advantages (synchronous: microseconds) and the names of the loss options.
-#include "napi/losses.h"
+// Group advantages for JavaScript; synchronous, because they take microseconds.
+#include <napi.h>
 
+#include <cstdint>
 #include <string>
-#include <vector>
 
 #include "engine/advantages.h"
 #include "napi/args.h"
@@ -62,28 +62,6 @@ Napi::Value group_advantages_of(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
-
-PolicyLossOptions read_loss_options(Napi::Value value) {
-  using Kind = PolicyLossOptions::Kind;
-  using Kl = PolicyLossOptions::Kl;
-  constexpr Named<Kind> kKinds[] = {{"cross_entropy", Kind::kCrossEntropy}, {"reinforce", Kind::kReinforce},
-                                    {"ppo_clip", Kind::kPpoClip},           {"gspo", Kind::kGspo},
-                                    {"gspo_token", Kind::kGspoToken},       {"cispo", Kind::kCispo}};
-  constexpr Named<Kl> kKls[] = {
-      {"none", Kl::kNone}, {"k2", Kl::kK2}, {"k3", Kl::kK3}, {"k1+", Kl::kK1Plus}, {"k3+", Kl::kK3Plus}};
-  const Napi::Object object =
-      read_object(value, "loss", {"kind", "clipLow", "clipHigh", "dualClip", "kl", "klCoef", "entropyCoef"});
-  const auto number = [&](const char* key) { return static_cast<float>(read_number(property(object, key), key)); };
-  PolicyLossOptions options;
-  options.kind = read_choice(object, "kind", kKinds);
-  options.clip_low = number("clipLow");
-  options.clip_high = number("clipHigh");
-  options.dual_clip = number("dualClip");
-  options.kl = read_choice(object, "kl", kKls);
-  options.kl_coef = number("klCoef");
-  options.entropy_coef = number("entropyCoef");
-  return options;
-}
 
 void register_losses(Napi::Env env, Napi::Object exports) {
   export_function<group_advantages_of>(env, exports, "groupAdvantages");
