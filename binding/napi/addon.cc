@@ -71,6 +71,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   register_weights(env, exports);
   register_losses(env, exports);
   register_kernels(env, exports);
+  register_model(env, exports);
+  register_kv_cache(env, exports);
   return exports;
 }
 
