@@ -105,7 +105,7 @@ export async function rollout(
       const { tokens, logprobs } = await cache.step(rows);
       engineSeconds += (performance.now() - started) / 1000;
       decodeSteps += 1;
-      running.forEach((course, row) => course.accept(tokens[row]!, logprobs[row]!));
+      for (const [row, course] of running.entries()) course.accept(tokens[row]!, logprobs[row]!);
       settle();
       options.onProgress?.({
         running: running.length,
