@@ -151,7 +151,9 @@ int32_t pick_filtered(const Row& row, int64_t top_k, float top_p, float min_p, d
     double total = 0.0;
     for (int64_t v = 0; v < V; ++v)
       if (keys[v] >= cut.key) total += mass[v];
-    cut = cut_at_mass(keys, mass, V, cut.key, static_cast<double>(top_p) * total);
+    // top_p is an fp32 number: 0.8 arrives as 0.80000001, and 40 of 50 equal tokens must still reach it.
+    const double share = static_cast<double>(top_p) * (1.0 - 0x1p-23);
+    cut = cut_at_mass(keys, mass, V, cut.key, share * total);
   }
   const float floor = min_p < 1.0f ? min_p : 1.0f;  // the most probable token (mass 1) always stays
   double total = 0.0;
