@@ -8,10 +8,10 @@
 // - One builder at a time (lock.mjs); a second process waits, then finds the work done.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import {
   closeSync,
   existsSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -19,7 +19,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withLock } from './lock.mjs';
@@ -27,7 +27,7 @@ import { withLock } from './lock.mjs';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const addon = join(root, 'build', 'Release', 'toolgrad.node');
 const stamp = join(root, 'build', 'Release', 'sources.sha256');
-const log = join(root, 'build', 'build.log');
+const logFile = join(root, 'build.log'); // not in build/, which a build from nothing removes
 
 class Missing extends Error {}
 
@@ -96,20 +96,18 @@ function state() {
   return built === sourcesHash() ? 'current' : 'out of date';
 }
 
-// Runs cmake-js with its output in build/build.log; on a terminal the last progress mark is repainted.
-function compile() {
-  mkdirSync(dirname(log), { recursive: true });
-  const cli = join(root, 'node_modules', 'cmake-js', 'bin', 'cmake-js');
-  const jobs = String(Math.max(1, availableParallelism()));
-  const child = spawn(process.execPath, [cli, 'compile', '--parallel', jobs], {
+// One cmake-js command, its output appended to the log; on a terminal the compiler's progress mark is repainted.
+async function cmakeJs(command, log, jobs) {
+  const program = join(root, 'node_modules', 'cmake-js', 'bin', 'cmake-js');
+  const child = spawn(process.execPath, [program, command, '--parallel', jobs], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, CMAKE_BUILD_PARALLEL_LEVEL: jobs },
   });
-  const file = openSync(log, 'w');
+  const stop = () => child.kill();
+  process.once('exit', stop);
   const tail = [];
   const take = (chunk) => {
-    writeSync(file, chunk);
+    writeSync(log, chunk);
     for (const line of chunk.toString().split('\n')) {
       if (line.trim() === '') continue;
       tail.push(line);
@@ -120,20 +118,33 @@ function compile() {
   };
   child.stdout.on('data', take);
   child.stderr.on('data', take);
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code, signal) => {
-      closeSync(file);
-      if (process.stdout.isTTY) process.stdout.write('\r');
-      if (code === 0) return resolve();
-      const how = signal ? `by signal ${signal}` : `with exit code ${code}`;
-      reject(
-        new Error(
-          `${tail.join('\n')}\n\nThe native build ended ${how}. Its whole output: ${relative(process.cwd(), log)}`,
-        ),
-      );
-    });
-  });
+  const [code, signal] = await once(child, 'close');
+  process.off('exit', stop);
+  if (process.stdout.isTTY) process.stdout.write('\r');
+  if (code === 0) return;
+  const how = signal ? `by signal ${signal}` : `with exit code ${code}`;
+  throw new Error(
+    `${tail.join('\n')}\n\nThe native build ended ${how}. Its whole output: ${relative(process.cwd(), logFile)}`,
+  );
+}
+
+// Configures every time (a second or two), so that moved packages and changed compilers are noticed. What CMake remembers from
+// another folder or generator makes that fail: then once more from nothing.
+async function compile() {
+  const log = openSync(logFile, 'w');
+  const jobs = String(Math.max(1, Math.min(availableParallelism(), Math.floor(totalmem() / 1e9))));
+  try {
+    try {
+      await cmakeJs('configure', log, jobs);
+    } catch (error) {
+      if (!existsSync(join(root, 'build', 'CMakeCache.txt'))) throw error;
+      rmSync(join(root, 'build'), { recursive: true, force: true });
+      await cmakeJs('configure', log, jobs);
+    }
+    await cmakeJs('build', log, jobs);
+  } finally {
+    closeSync(log);
+  }
 }
 
 async function build(always) {
@@ -144,11 +155,6 @@ async function build(always) {
   console.log(`toolgrad: building the native addon (${why}); this takes a few minutes the first time`);
   const start = Date.now();
   const hash = sourcesHash();
-  // A cache made in another folder or with another generator would stop CMake.
-  const cache = join(root, 'build', 'CMakeCache.txt');
-  if (existsSync(cache) && !readFileSync(cache, 'utf8').includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${root}\n`)) {
-    rmSync(join(root, 'build'), { recursive: true, force: true });
-  }
   rmSync(stamp, { force: true });
   await compile();
   writeFileSync(stamp, `${hash}\n`);
