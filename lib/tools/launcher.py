@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -25,6 +26,8 @@ from warden import READ, pack, prctl, read_available  # noqa: E402
 # What a child runs: the bootstrap, compiled here once, in a namespace of its own.
 START = "import marshal, sys; exec(marshal.loads(bytes.fromhex(sys.argv[1])), {})"
 
+SWEEP_SECONDS, SWEEP_MILLISECONDS = 2.0, 10
+
 
 class Launcher:
     def __init__(self, settings):
@@ -32,6 +35,7 @@ class Launcher:
         self.calls = {}  # socket descriptor -> {"id", "socket", "received", "warden", "workdir"}
         self.incoming, self.outgoing = bytearray(), bytearray()
         self.serial = 0
+        self.sweep_until, self.abandoned = 0.0, []
         self.poll = select.poll()
         self.wake, wake_write = os.pipe()
         for fd in (0, 1, self.wake, wake_write):
@@ -49,7 +53,10 @@ class Launcher:
     def run(self):
         """Serves until stdin ends or stdout breaks."""
         while True:
-            for fd, event in self.poll.poll():
+            sweeping = time.monotonic() < self.sweep_until
+            if sweeping:
+                self.sweep()
+            for fd, event in self.poll.poll(SWEEP_MILLISECONDS if sweeping else None):
                 if fd == 0:
                     if read_available(0, self.incoming.extend) < 0:
                         return
@@ -136,16 +143,25 @@ class Launcher:
         pid = struct.unpack(">I", received[:4])[0] if len(received) >= 4 else 0
         if pid:
             warden.kill(pid, group=True)
-        wardens = {other["warden"] for other in self.calls.values()}
+        self.sweep_until = time.monotonic() + SWEEP_SECONDS
+        self.abandoned.append(call["workdir"])
+        self.sweep()
+        error = "the warden of the call died without an answer"
+        self.send({"op": "done", "id": call["id"], "cause": "failed", "error": error})
+
+    def sweep(self):
+        """Clears up after dead wardens: kills every child here that is no warden (orphans arrive one after the
+        other, hence repeatedly) and removes their working directories."""
+        wardens = {call["warden"] for call in self.calls.values()}
         for pid in warden.children_of(os.getpid()):
             if pid not in wardens:
                 warden.kill(pid)
-        error = "the warden of the call died without an answer"
-        try:
-            warden.remove_tree(call["workdir"])
-        except OSError as second:
-            error += "; clearing up failed too: %r" % (second,)
-        self.send({"op": "done", "id": call["id"], "cause": "failed", "error": error})
+        for workdir in list(self.abandoned):
+            try:
+                warden.remove_tree(workdir)
+                self.abandoned.remove(workdir)
+            except OSError:
+                pass  # something still writes there; the next sweep tries again
 
     def reap(self):
         try:

@@ -5,6 +5,7 @@
  * forgets `close()` can end, and the launcher ends with it. It gets an allow-listed environment only.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { KeptStream } from './output.ts';
@@ -129,11 +130,11 @@ function bytesOf(stream: { head: string; dropped: number; tail: string }): KeptS
   };
 }
 
-function unref(child: ChildProcess): void {
-  child.unref();
-  for (const stream of [child.stdin, child.stdout, child.stderr]) {
-    if (stream && 'unref' in stream && typeof stream.unref === 'function') stream.unref();
-  }
+/** Makes the launcher's handles keep the event loop alive, or not. */
+function hold(child: ChildProcess, on: boolean): void {
+  const change = on ? 'ref' : 'unref';
+  child[change]();
+  for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as Socket | null)?.[change]();
 }
 
 /**
@@ -159,7 +160,7 @@ export function startLauncher(options: LauncherOptions): Promise<Launcher> {
       detached: true, // a session of its own: Ctrl-C is for the trainer, which decides what to do with running calls
       stdio: ['pipe', 'pipe', 'pipe'],
     });
-    unref(child);
+    hold(child, false);
     let errors = '';
     let gone = false;
     let up = false;
@@ -193,6 +194,7 @@ export function startLauncher(options: LauncherOptions): Promise<Launcher> {
       stop: (seconds) =>
         new Promise((done) => {
           if (gone) return done();
+          hold(child, true);
           const force = setTimeout(() => child.kill('SIGKILL'), seconds * 1000);
           exits.push(() => {
             clearTimeout(force);

@@ -23,6 +23,8 @@ export interface PythonToolOptions {
   queueSeconds?: number;
   /** Longest an interpreter may take to be ready, which is not charged to the program. Default 20. */
   startSeconds?: number;
+  /** Longest the launcher may take beyond a call's limits to answer, and to end when closed, before it is killed. Default 20. */
+  graceSeconds?: number;
   /** How often a launcher that died is replaced. Default 3. */
   restarts?: number;
   /** Where working directories are made. Default: the system's. */
@@ -45,9 +47,6 @@ interface Call {
   /** Owner's deadline: of the wait in the queue first, then of the launcher's answer. */
   timer: NodeJS.Timeout;
 }
-
-/** Seconds beyond its limits that a call's owner waits for an answer (kill, reap, remove the directory). */
-const graceSeconds = 20;
 
 /** Bytes of output after which a program is stopped. */
 export function hardOutputBytes(outputBytes: number): number {
@@ -129,6 +128,7 @@ function checkedOptions(options: PythonToolOptions): Required<Omit<PythonToolOpt
     workers: options.workers ?? availableParallelism(),
     queueSeconds: options.queueSeconds ?? 600,
     startSeconds: options.startSeconds ?? 20,
+    graceSeconds: options.graceSeconds ?? 20,
     restarts: options.restarts ?? 3,
   };
   if (typeof chosen.python !== 'string' || chosen.python === '') {
@@ -144,7 +144,7 @@ function checkedOptions(options: PythonToolOptions): Required<Omit<PythonToolOpt
   if (!Number.isInteger(chosen.restarts) || chosen.restarts < 0) {
     throw new RangeError(`Python tool: expected an integer from 0 for restarts, found ${chosen.restarts}`);
   }
-  for (const field of ['queueSeconds', 'startSeconds'] as const) {
+  for (const field of ['queueSeconds', 'startSeconds', 'graceSeconds'] as const) {
     if (!(chosen[field] > 0 && chosen[field] <= 86_400)) {
       throw new RangeError(
         `Python tool: expected seconds above 0 and up to 86400 for ${field}, found ${chosen[field]}`,
@@ -165,7 +165,7 @@ function checkedOptions(options: PythonToolOptions): Required<Omit<PythonToolOpt
  * const { status, output } = await tool.run({ callId: 'a', code: 'print(2**64)', ...limits });
  */
 export async function openPythonTool(options: PythonToolOptions = {}): Promise<PythonTool> {
-  const { python, workers, queueSeconds, startSeconds, restarts } = checkedOptions(options);
+  const { python, workers, queueSeconds, startSeconds, graceSeconds, restarts } = checkedOptions(options);
   if (process.platform === 'win32') {
     throw new Error(
       'Python tool: expected Linux or macOS, found Windows, which has no process groups or resource limits; ' +
@@ -296,7 +296,7 @@ export async function openPythonTool(options: PythonToolOptions = {}): Promise<P
     closing ??= (async () => {
       drop(queue.splice(0), 'the tool was closed');
       await starting;
-      await launcher?.stop(10);
+      await launcher?.stop(graceSeconds);
     })();
     return closing;
   };
