@@ -8,6 +8,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { errorMessage, ToolgradError } from './errors.ts';
+import type { NativeModelFunctions } from './model/native-model.ts';
 import { libraryFloor, packageRoot, packageVersion } from './package.ts';
 
 /** How the binary was made. */
@@ -38,7 +39,7 @@ export interface WeightFileInfo {
 }
 
 /** The exports of the addon, one to one. */
-export interface NativeAddon {
+export interface NativeAddon extends NativeModelFunctions {
   /** Version of the package the binary was built from. */
   version(): string;
   buildInfo(): BuildInfo;

@@ -1,0 +1,104 @@
+/**
+ * The part of the native addon behind Model and KvCache (binding/napi/model.cc, kv_cache.cc). Arguments are checked natively,
+ * synchronously: TypeError and RangeError name the argument, its expectation and its value.
+ */
+import type { ModelConfig } from './config.ts';
+import type {
+  AdamWOptions,
+  LossBatch,
+  LossOptions,
+  LossResult,
+  MemoryPlan,
+  PackedBatch,
+  Scores,
+  StepResult,
+  StepRow,
+  UpdateResult,
+  WeightDtype,
+} from './engine.ts';
+
+declare const handleKind: unique symbol;
+/** Opaque: an External that owns a share of a native model or cache. */
+export interface ModelHandle {
+  readonly [handleKind]: 'model';
+}
+export interface KvHandle {
+  readonly [handleKind]: 'kv';
+}
+
+/** The fields of a ModelConfig that the engine computes with. */
+export type NativeShape = Pick<
+  ModelConfig,
+  | 'vocabSize'
+  | 'hiddenSize'
+  | 'layers'
+  | 'heads'
+  | 'kvHeads'
+  | 'headDim'
+  | 'intermediateSize'
+  | 'maxPositionEmbeddings'
+  | 'rmsNormEps'
+  | 'ropeTheta'
+  | 'ropeScaling'
+  | 'tieWordEmbeddings'
+  | 'qkvBias'
+  | 'qkNorm'
+>;
+
+export interface NativeModelOptions {
+  readonly dtype: WeightDtype;
+  readonly trainable: boolean;
+  readonly threads: number;
+  readonly isa?: string;
+}
+
+export interface NativeModelInfo {
+  readonly parameterCount: number;
+  /** Hugging Face names: matrices in the order of the forward pass, then vectors. */
+  readonly parameterNames: readonly string[];
+  readonly isa: string;
+  readonly threads: number;
+}
+
+export interface NativeModelFunctions {
+  planMemory(shape: NativeShape, dtype: WeightDtype, trainable: boolean): MemoryPlan;
+  /** Bytes this process may still take: the machine's available memory or the room of its control group. */
+  availableMemory(): number;
+  modelOpen(
+    shape: NativeShape,
+    options: NativeModelOptions,
+    source: { readonly files: readonly string[] } | { readonly seed: bigint; readonly initStd: number },
+  ): Promise<ModelHandle>;
+  modelInfo(model: ModelHandle): NativeModelInfo;
+  modelVersion(model: ModelHandle): number;
+  modelDispose(model: ModelHandle): void;
+  modelScore(
+    model: ModelHandle,
+    batch: PackedBatch,
+    temperature: number,
+    wanted?: Uint8Array,
+  ): Promise<Scores>;
+  modelLogits(model: ModelHandle, batch: PackedBatch, positions: Int32Array): Promise<Float32Array>;
+  modelHidden(model: ModelHandle, batch: PackedBatch, positions: Int32Array): Promise<Float32Array>;
+  modelAccumulate(model: ModelHandle, batch: LossBatch, loss: LossOptions): Promise<LossResult>;
+  modelZeroGradients(model: ModelHandle): Promise<void>;
+  modelGradient(model: ModelHandle, name: string): Promise<Float32Array>;
+  modelParameter(model: ModelHandle, name: string): Promise<Float32Array>;
+  modelSetParameter(model: ModelHandle, name: string, values: Float32Array): Promise<void>;
+  modelUpdate(model: ModelHandle, options: AdamWOptions): Promise<UpdateResult>;
+  modelSaveWeights(model: ModelHandle, path: string): Promise<void>;
+  modelSaveOptimizer(model: ModelHandle, path: string): Promise<void>;
+  modelLoadOptimizer(model: ModelHandle, path: string): Promise<void>;
+  kvOpen(model: ModelHandle, pages: number): KvHandle;
+  kvPagesFree(cache: KvHandle): number;
+  kvPagesTotal(cache: KvHandle): number;
+  kvTokensComputed(cache: KvHandle): number;
+  kvAdd(cache: KvHandle): number;
+  kvFork(cache: KvHandle, seq: number): number;
+  kvLength(cache: KvHandle, seq: number): number;
+  kvFree(cache: KvHandle, seq: number): void;
+  kvPagesFor(cache: KvHandle, seq: number, tokens: number): number;
+  kvClear(cache: KvHandle): void;
+  kvDispose(cache: KvHandle): void;
+  kvStep(cache: KvHandle, rows: readonly StepRow[]): Promise<StepResult>;
+}
