@@ -12,7 +12,7 @@ import type { Config } from '../run/config.ts';
 import { type Reward, rewards } from '../tasks/reward.ts';
 import type { Question, Task } from '../tasks/task.ts';
 import { renderPrompt } from '../text/chat.ts';
-import { formats, type ToolFormat } from '../text/formats/index.ts';
+import { checkFormat, formats, type ToolFormat } from '../text/formats/index.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { openPythonTool } from '../tools/python.ts';
 import type { Tool } from '../tools/tool.ts';
@@ -73,6 +73,7 @@ export async function openSetup(
     });
     try {
       const format = formats[config.format];
+      checkFormat(format, tokenizer);
       const limits = rolloutLimits(config);
       const pages = Math.floor((config.rollout.kv_memory_mb * kMegabyte) / model.memory.kvBytesPerPage);
       const cache = model.openKvCache(Math.max(1, pages));

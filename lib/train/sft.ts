@@ -35,7 +35,7 @@ export function traceLedger(
   if (eos === undefined)
     throw new Error('SFT needs a tokenizer with an end-of-turn token; this one names none');
   trace.turns.forEach(({ text, toolOutput }, turn) => {
-    const ids = tokenizer.encode(text);
+    const ids = tokenizer.encodeModelText(text);
     const ends = toolOutput === undefined || format.callEndsTurn;
     for (const id of ids) ledger.appendPolicy(id, 0, turn, 0);
     if (ends) ledger.appendPolicy(eos, 0, turn, 0);
