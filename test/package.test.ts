@@ -134,8 +134,21 @@ test('npm pack holds the compiled package, the sources for a rebuild and the tex
   );
 });
 
-test('the lock file names no download address', (t) => {
-  t.notRegex(readFileSync(join(packageRoot, 'package-lock.json'), 'utf8'), /"resolved": "http/);
+test('the lock file names no download address and every platform of its packages', (t) => {
+  const text = readFileSync(join(packageRoot, 'package-lock.json'), 'utf8');
+  t.notRegex(text, /"resolved": "http/);
+  const { packages } = JSON.parse(text) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  };
+  // npm ci refuses a lock file that leaves out the platforms of other machines.
+  for (const [path, { optionalDependencies = {} }] of Object.entries(packages)) {
+    for (const name of Object.keys(optionalDependencies)) {
+      t.true(
+        `node_modules/${name}` in packages || `${path}/node_modules/${name}` in packages,
+        `${path} wants ${name}`,
+      );
+    }
+  }
 });
 
 test('the compiled package imports from another folder, with a prebuilt addon and no development packages', async (t) => {
