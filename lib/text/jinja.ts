@@ -11,7 +11,7 @@ import { withDeadline } from './deadline.ts';
 const kMaxTemplate = 1 << 20;
 const kMaxOutput = 1 << 26;
 const kMaxRange = 100_000;
-const kSeconds = 5;
+const kSeconds = 2;
 
 /** The day that templates see when none is given (the one Llama 3 falls back to). */
 export const defaultDay: Date = new Date(Date.UTC(2024, 6, 26));

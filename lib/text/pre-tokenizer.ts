@@ -7,7 +7,7 @@ import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { errorCode, errorMessage, ToolgradError } from '../errors.ts';
 import { withDeadline } from './deadline.ts';
 
-const kSeconds = 5;
+const kSeconds = 2;
 
 /** GPT-2's word rule as the model families wrote it down; digits singly (Qwen), in threes (Llama 3), or in runs. */
 export const wordPatterns: { readonly [family: string]: string } = {

@@ -6,10 +6,11 @@
  * adds a token by itself (no BOS), none truncates. decode(encode(x)) is the normalised x (Qwen: NFC).
  * Memory: one vocabulary map, one merge table and one byte table per tokenizer; safe to share.
  */
+import { errorMessage, ToolgradError } from '../errors.ts';
 import { type AddedToken, addedTokenMatcher, type TokenMatch } from './added-tokens.ts';
-import { bytePairEncoder, byteTable } from './bpe.ts';
+import { type BytePairEncoder, bytePairEncoder, byteTable } from './bpe.ts';
 import { type Pipeline, pipeline } from './pre-tokenizer.ts';
-import { checkTokenizerJson } from './tokenizer-json.ts';
+import { type CheckedTokenizerJson, checkTokenizerJson } from './tokenizer-json.ts';
 
 export type { AddedToken } from './added-tokens.ts';
 export { loadTokenizer, saveTokenizer } from './tokenizer-folder.ts';
@@ -105,7 +106,7 @@ export function buildTokenizer(from: TokenizerParts): Tokenizer {
   const json = checkTokenizerJson(from.tokenizerJson, from.source);
   const { vocab, added } = json;
   const unreachable = new Set([...added.values()].filter((token) => isMarkup(token)).map((t) => t.content));
-  const merges = bytePairEncoder(vocab, json.merges, { wholeWords: json.ignoreMerges, unreachable });
+  const merges = buildMerges(json, unreachable, from.source);
   const table = byteTable(vocab, added, json.vocabSize);
   const special = new Set([...added.values()].filter((token) => token.special).map((token) => token.id));
   const split = pipeline(json, from.source);
@@ -183,6 +184,20 @@ export function buildTokenizer(from: TokenizerParts): Tokenizer {
     },
     tokenId,
   };
+}
+
+function buildMerges(
+  { vocab, merges, ignoreMerges }: CheckedTokenizerJson,
+  unreachable: ReadonlySet<string>,
+  source: string,
+): BytePairEncoder {
+  try {
+    return bytePairEncoder(vocab, merges, { wholeWords: ignoreMerges, unreachable });
+  } catch (error) {
+    throw new ToolgradError('ERR_TOKENIZER', `${source}: model.merges: ${errorMessage(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 /**
