@@ -223,7 +223,7 @@ UpdateResult Model::update(const AdamWOptions& options) {
   require_trainable("update");
   const UpdateResult result = optimizer_.update(*ops_, parameters_, options);
   ++epoch_;
-  ++version_;
+  version_ = optimizer_.updates();
   return result;
 }
 
@@ -241,6 +241,12 @@ void Model::load_optimizer(const std::string& path) {
   require_trainable("loadOptimizer");
   ++epoch_;
   optimizer_.load(*ops_, parameters_, path);
+  version_ = optimizer_.updates();
+}
+
+void Model::reset_optimizer() {
+  require_trainable("resetOptimizer");
+  optimizer_.reset(parameters_);
 }
 
 }  // namespace toolgrad

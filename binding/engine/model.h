@@ -72,6 +72,7 @@ class Model {
   void zero_gradients();
   void set_parameter(int index, const float* values);
   void load_optimizer(const std::string& path);
+  void reset_optimizer();
   void save_optimizer(const std::string& path) const { optimizer_.save(parameters_, path); }
 
   const ModelShape& shape() const { return shape_; }

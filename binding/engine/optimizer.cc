@@ -16,6 +16,7 @@ namespace {
 constexpr const char* kFormatKey = "toolgrad.optimizer";
 constexpr const char* kFormat = "adamw-1";
 constexpr const char* kStepKey = "toolgrad.step";
+constexpr const char* kUpdatesKey = "toolgrad.updates";
 constexpr const char* kDtypeKey = "toolgrad.dtype";
 
 struct SavedArena {
@@ -36,17 +37,21 @@ const std::string& metadata_string(const WeightFile& file, const char* key) {
   return value->as_string();
 }
 
-int64_t read_step(const WeightFile& file) {
+void check_format(const WeightFile& file) {
   const std::string& format = metadata_string(file, kFormatKey);
   if (format != kFormat)
     throw Error("ERR_OPTIMIZER_FILE",
                 file.path() + ": expected optimizer format \"" + kFormat + "\" but found \"" + format + "\"");
-  const std::string& text = metadata_string(file, kStepKey);
-  int64_t step = -1;
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), step);
-  if (status != std::errc() || end != text.data() + text.size() || step < 0)
-    throw Error("ERR_OPTIMIZER_FILE", file.path() + ": expected a step count but found \"" + text + "\"");
-  return step;
+}
+
+int64_t read_count(const WeightFile& file, const char* key) {
+  const std::string& text = metadata_string(file, key);
+  int64_t count = -1;
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (status != std::errc() || end != text.data() + text.size() || count < 0)
+    throw Error("ERR_OPTIMIZER_FILE",
+                file.path() + ": expected a count for \"" + key + "\" but found \"" + text + "\"");
+  return count;
 }
 
 }  // namespace
@@ -67,6 +72,7 @@ UpdateResult Optimizer::update(Ops& ops, Parameters& parameters, const AdamWOpti
     result.clipped = true;
   }
   result.step = ++step_;
+  ++updates_;
   const int64_t matrices = layout.matrix_elements(), vectors = layout.vector_elements();
   ops.adamw({parameters.masters(), parameters.moment1(), parameters.moment2(), parameters.gradients(),
              parameters.matrix_weights(), parameters.dtype(), false, matrices, options.lr, options.beta1, options.beta2,
@@ -79,14 +85,23 @@ UpdateResult Optimizer::update(Ops& ops, Parameters& parameters, const AdamWOpti
   return result;
 }
 
+void Optimizer::reset(Parameters& parameters) {
+  const auto n = static_cast<size_t>(parameters.layout().elements());
+  std::fill_n(parameters.moment1(), n, 0.0f);
+  std::fill_n(parameters.moment2(), n, 0.0f);
+  step_ = 0;
+}
+
 void Optimizer::save(const Parameters& parameters, const std::string& path) const {
   const std::vector<Parameter>& all = parameters.layout().all();
   std::vector<TensorToFill> tensors;
   for (const SavedArena& saved : kSaved) {
     for (const Parameter& p : all) tensors.push_back({saved.prefix + p.name, DType::kF32, p.shape()});
   }
-  const SafetensorsMetadata metadata = {
-      {kFormatKey, kFormat}, {kStepKey, std::to_string(step_)}, {kDtypeKey, dtype_name(parameters.dtype())}};
+  const SafetensorsMetadata metadata = {{kFormatKey, kFormat},
+                                        {kStepKey, std::to_string(step_)},
+                                        {kUpdatesKey, std::to_string(updates_)},
+                                        {kDtypeKey, dtype_name(parameters.dtype())}};
   write_safetensors(path, tensors, metadata, [&](size_t index, int64_t row0, int64_t rows, void* out) {
     const ParameterArena arena = kSaved[index / all.size()].arena;
     parameters.read_rows(arena, static_cast<int>(index % all.size()), row0, rows, static_cast<float*>(out));
@@ -95,7 +110,8 @@ void Optimizer::save(const Parameters& parameters, const std::string& path) cons
 
 void Optimizer::load(Ops& ops, Parameters& parameters, const std::string& path) {
   const std::shared_ptr<WeightFile> file = WeightFile::open_safetensors(path);
-  const int64_t step = read_step(*file);
+  check_format(*file);
+  const int64_t step = read_count(*file, kStepKey), updates = read_count(*file, kUpdatesKey);
   const std::string& dtype = metadata_string(*file, kDtypeKey);
   if (dtype != dtype_name(parameters.dtype()))
     throw Error("ERR_OPTIMIZER_FILE", path + ": expected the state of a " + dtype_name(parameters.dtype()) +
@@ -133,6 +149,7 @@ void Optimizer::load(Ops& ops, Parameters& parameters, const std::string& path) 
   }
   parameters.clear_gradients();
   step_ = step;
+  updates_ = updates;
 }
 
 void save_weights(const Parameters& parameters, const std::string& path) {

@@ -25,20 +25,26 @@ struct UpdateResult {
 
 class Optimizer {
  public:
+  /// Updates since the moments were last zero: what bias correction counts.
   int64_t step() const { return step_; }
+  /// Updates ever, resets included: the version of the weights.
+  int64_t updates() const { return updates_; }
 
   /// Clips, updates weights and masters, clears the gradients. Error{"ERR_NOT_FINITE"} when the gradient norm is not
   /// finite.
   UpdateResult update(Ops& ops, Parameters& parameters, const AdamWOptions& options);
 
-  /// Masters, moments and the step count as one safetensors file: tensors master.NAME, moment1.NAME, moment2.NAME.
+  /// Zeroes moments and step, as at the start of a new phase of training; weights, masters and gradients stay.
+  void reset(Parameters& parameters);
+
+  /// Masters, moments and the step and update counts as one safetensors file: tensors master.NAME, moment1.NAME, moment2.NAME.
   void save(const Parameters& parameters, const std::string& path) const;
   /// Restores what save() wrote, compute weights included. All names, shapes and the record are checked before anything
   /// is changed; a file of another model is Error{"ERR_OPTIMIZER_FILE"} or the weight file's error.
   void load(Ops& ops, Parameters& parameters, const std::string& path);
 
  private:
-  int64_t step_ = 0;
+  int64_t step_ = 0, updates_ = 0;
 };
 
 /// Writes the compute weights as an HF safetensors file in the compute dtype; a tied head is not written.

@@ -312,6 +312,13 @@ Napi::Value model_zero_gradients(const Napi::CallbackInfo& info) {
   return model_job(info.Env(), handle, [](Model& model) { model.zero_gradients(); });
 }
 
+// modelResetOptimizer(model): promise.
+Napi::Value model_reset_optimizer(const Napi::CallbackInfo& info) {
+  const HandleRef<Model> handle = read_model(argument(info, 0));
+  require_trainable(*handle->object, "resetOptimizer");
+  return model_job(info.Env(), handle, [](Model& model) { model.reset_optimizer(); });
+}
+
 int read_parameter(const Napi::CallbackInfo& info, const Model& model) {
   return model.parameters().layout().find(read_string(argument(info, 1), "name"));
 }
@@ -415,6 +422,7 @@ void register_model(Napi::Env env, Napi::Object exports) {
   export_function<model_hidden>(env, exports, "modelHidden");
   export_function<model_accumulate>(env, exports, "modelAccumulate");
   export_function<model_zero_gradients>(env, exports, "modelZeroGradients");
+  export_function<model_reset_optimizer>(env, exports, "modelResetOptimizer");
   export_function<model_gradient>(env, exports, "modelGradient");
   export_function<model_parameter>(env, exports, "modelParameter");
   export_function<model_set_parameter>(env, exports, "modelSetParameter");

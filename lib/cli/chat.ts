@@ -3,7 +3,8 @@ import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { ToolgradError } from '../errors.ts';
 import type { KvCache, StepRow } from '../model/engine.ts';
-import { loadModel, type Model } from '../model/model.ts';
+import type { Model } from '../model/model.ts';
+import { openModel } from '../model/open.ts';
 import type { ChatMessage } from '../text/chat.ts';
 import { renderPrompt } from '../text/chat.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -58,7 +59,7 @@ async function chat(path: string, flags: ChatFlags): Promise<void> {
   if (flags.dtype !== 'bfloat16' && flags.dtype !== 'float32') {
     throw new ToolgradError('ERR_USAGE', `--dtype: expected bfloat16 or float32, found ${flags.dtype}`);
   }
-  const { model, tokenizer } = await loadModel(path, { dtype: flags.dtype });
+  const { model, tokenizer } = await openModel(path, { dtype: flags.dtype });
   try {
     const pages = Math.ceil(model.config.maxPositionEmbeddings / model.memory.kvPageTokens);
     using cache = model.openKvCache(pages);

@@ -148,6 +148,7 @@ export interface KvCache {
   /** One forward pass over all rows. Rejects with ERR_KV_FULL, changing nothing, when pages are short. */
   step(rows: readonly StepRow[]): Promise<StepResult>;
   dispose(): void;
+  [Symbol.dispose](): void;
 }
 
 /** A model with its weights. `trainable` models also hold gradients, masters and moments. */
@@ -156,7 +157,7 @@ export interface EngineModel {
   readonly dtype: WeightDtype;
   readonly isa: string;
   readonly memory: MemoryPlan;
-  /** Grows by one with every update(). */
+  /** Updates the weights have seen: grows by one with every update(), and is restored by loadOptimizer(). */
   readonly version: number;
   /** Log-probs and entropies of tokens with wanted[t] != 0 (default: all but each first token). No gradients. */
   score(batch: PackedBatch, temperature: number, wanted?: Uint8Array): Promise<Scores>;
@@ -173,6 +174,8 @@ export interface EngineModel {
   setParameter(name: string, values: Float32Array): Promise<void>;
   /** Clip, AdamW, clear gradients, version + 1. A non-finite gradient norm rejects (ERR_NOT_FINITE), weights untouched. */
   update(options: AdamWOptions): Promise<UpdateResult>;
+  /** Moments and their step count back to zero, as at the start of a new phase; weights, gradients and version stay. */
+  resetOptimizer(): Promise<void>;
   openKvCache(pages: number): KvCache;
   /** HF safetensors in the compute dtype; written to a temporary name, synced, renamed. */
   saveWeights(path: string): Promise<void>;

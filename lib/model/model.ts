@@ -214,6 +214,10 @@ export class Model implements EngineModel {
     return job('update', () => native().modelUpdate(this.#handle, options));
   }
 
+  resetOptimizer(): Promise<void> {
+    return job('resetOptimizer', () => native().modelResetOptimizer(this.#handle));
+  }
+
   openKvCache(pages: number): KvCache {
     const cache = new NativeKvCache(
       runs('openKvCache', () => native().kvOpen(this.#handle, pages)),

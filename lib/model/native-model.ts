@@ -82,6 +82,7 @@ export interface NativeModelFunctions {
   modelHidden(model: ModelHandle, batch: PackedBatch, positions: Int32Array): Promise<Float32Array>;
   modelAccumulate(model: ModelHandle, batch: LossBatch, loss: LossOptions): Promise<LossResult>;
   modelZeroGradients(model: ModelHandle): Promise<void>;
+  modelResetOptimizer(model: ModelHandle): Promise<void>;
   modelGradient(model: ModelHandle, name: string): Promise<Float32Array>;
   modelParameter(model: ModelHandle, name: string): Promise<Float32Array>;
   modelSetParameter(model: ModelHandle, name: string, values: Float32Array): Promise<void>;

@@ -5,7 +5,8 @@
 import { freemem } from 'node:os';
 import { ToolgradError } from '../errors.ts';
 import type { AdamWOptions, KvCache, LossOptions } from '../model/engine.ts';
-import { loadModel, type Model } from '../model/model.ts';
+import type { Model } from '../model/model.ts';
+import { openModel } from '../model/open.ts';
 import type { RolloutPrompt } from '../rollout/rollout.ts';
 import type { RolloutLimits, ToolLimits } from '../rollout/trajectory.ts';
 import type { Config } from '../run/config.ts';
@@ -66,7 +67,7 @@ export async function openSetup(
       ...(config.tool.workers === 0 ? {} : { workers: config.tool.workers }),
     }));
   try {
-    const { model, tokenizer } = await loadModel(modelPath ?? config.model.path, {
+    const { model, tokenizer } = await openModel(modelPath ?? config.model.path, {
       dtype: config.model.dtype,
       trainable,
       ...(config.model.threads === 0 ? {} : { threads: config.model.threads }),

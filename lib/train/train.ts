@@ -115,7 +115,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
           if (due || at.phaseStep === at.phaseSteps) await save(at);
         },
         openReference: async () =>
-          (await loadModel(referencePath(config, directory.path), { dtype: config.model.dtype })).model,
+          loadModel(referencePath(config, directory.path), { dtype: config.model.dtype }),
       });
     } catch (error) {
       if (options.signal?.aborted !== true) throw error;
@@ -220,7 +220,7 @@ function referencePath(config: Config, path: string): string {
 
 function checkpointable(setup: Setup) {
   return {
-    save: (folder: string) => setup.model.save(folder, setup.tokenizer),
+    save: (folder: string) => setup.model.save(folder, setup.tokenizer.files),
     saveOptimizer: (path: string) => setup.model.saveOptimizer(path),
   };
 }

@@ -62,7 +62,7 @@ const tokenizer = await loadTokenizer(output);
 const id = (token: string) => tokenizer.tokenId(token)!;
 const endOfText = id('<|endoftext|>');
 
-const model = createModel(
+const model = await createModel(
   {
     arch: 'llama',
     vocabSize: kVocab,
@@ -84,7 +84,7 @@ const model = createModel(
     padTokenId: endOfText,
     dtype: 'bfloat16',
   },
-  { seed: kCorpusSeed, trainable: true },
+  { seed: BigInt(kCorpusSeed), trainable: true },
 );
 
 /** A packed batch of whole documents, each its own sequence, from document `next` on. */
@@ -137,7 +137,7 @@ for (let step = 0; step < steps; step++) {
   }
   if ((step + 1) % 500 === 0 || step + 1 === steps) {
     process.stdout.write(`held-out loss ${(await heldoutLoss()).toFixed(4)} nats a token\n`);
-    await model.save(output, tokenizer);
+    await model.save(output, tokenizer.files);
   }
 }
 model.dispose();
