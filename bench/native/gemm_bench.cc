@@ -1,0 +1,300 @@
+// Speed of the matrix products and the loss head, per shape: median ms, GFLOP/s, share of the FMA peak measured in the
+// same run; for few rows also GB/s of weights read and the share of the DRAM read rate measured in the same run.
+//
+//   cmake -S . -B build-bench -DTOOLGRAD_TESTS=OFF && cmake --build build-bench --target bench_gemm_bench
+//   build-bench/bench_gemm_bench [threads = 2] [isa = best] [part = all: forward | decode | input | weight | head |
+//   sample]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cpu/cpu.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+using namespace toolgrad;
+
+namespace {
+
+// On a machine shared with other work, CPU time (of one thread: run with threads = 1) says what the kernel costs.
+bool cpu_clock = false;
+
+double now_seconds() {
+  if (cpu_clock) {
+    timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+  }
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Median seconds of f over runs that together take about a third of a second (at least 5).
+template <class F>
+double median_seconds(F&& f) {
+  f();
+  std::vector<double> seconds;
+  const double deadline = now_seconds() + 0.3;
+  while (seconds.size() < 5 || (now_seconds() < deadline && seconds.size() < 3000)) {
+    const double start = now_seconds();
+    f();
+    seconds.push_back(now_seconds() - start);
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + seconds.size() / 2, seconds.end());
+  return seconds[seconds.size() / 2];
+}
+
+constexpr int kFmaRounds = 200000, kChains = 12;
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) float fma_loop_avx512(float seed) {
+  __m512 a[kChains];
+  for (int i = 0; i < kChains; ++i) a[i] = _mm512_set1_ps(seed + static_cast<float>(i));
+  const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-3f);
+  for (int round = 0; round < kFmaRounds; ++round)
+#pragma GCC unroll 12
+    for (int i = 0; i < kChains; ++i) a[i] = _mm512_fmadd_ps(a[i], x, y);
+  float sum = 0;
+  for (int i = 0; i < kChains; ++i) sum += _mm512_cvtss_f32(a[i]);
+  return sum;
+}
+__attribute__((target("avx2,fma"))) float fma_loop_avx2(float seed) {
+  __m256 a[kChains];
+  for (int i = 0; i < kChains; ++i) a[i] = _mm256_set1_ps(seed + static_cast<float>(i));
+  const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(1e-3f);
+  for (int round = 0; round < kFmaRounds; ++round)
+#pragma GCC unroll 12
+    for (int i = 0; i < kChains; ++i) a[i] = _mm256_fmadd_ps(a[i], x, y);
+  float sum = 0;
+  for (int i = 0; i < kChains; ++i) sum += _mm256_cvtss_f32(a[i]);
+  return sum;
+}
+#endif
+
+float multiply_add_loop(float seed) {
+  typedef float Four __attribute__((vector_size(16)));
+  Four a[kChains];
+  for (int i = 0; i < kChains; ++i) a[i] = Four{seed, seed, seed, seed} + static_cast<float>(i);
+  for (int round = 0; round < kFmaRounds; ++round)
+#pragma GCC unroll 12
+    for (int i = 0; i < kChains; ++i) a[i] = a[i] * 0.999f + 1e-3f;
+  float sum = 0;
+  for (int i = 0; i < kChains; ++i) sum += a[i][0];
+  return sum;
+}
+
+volatile float sink;
+
+// GFLOP/s of independent multiply-adds in registers on every thread of the pool.
+double peak_gflops(Isa isa, ThreadPool& pool) {
+  int lanes = 4;
+  float (*loop)(float) = multiply_add_loop;
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512) loop = fma_loop_avx512, lanes = 16;
+  if (isa == Isa::kAvx2) loop = fma_loop_avx2, lanes = 8;
+#endif
+  const double seconds = median_seconds([&] {
+    pool.parallel_for(pool.threads(), [&](int64_t, int worker) { sink = loop(static_cast<float>(worker)); });
+  });
+  return 2.0 * kFmaRounds * kChains * lanes * pool.threads() / seconds * 1e-9;
+}
+
+// GB/s of reading memory far larger than the caches.
+double read_gbytes(ThreadPool& pool) {
+  std::vector<uint64_t> memory(size_t{48} << 20, 1);  // 384 MiB
+  const int64_t parts = 64, each = static_cast<int64_t>(memory.size()) / parts;
+  const double seconds = median_seconds([&] {
+    pool.parallel_for(parts, [&](int64_t part, int) {
+      const uint64_t* p = memory.data() + part * each;
+      uint64_t sums[8] = {};
+      for (int64_t i = 0; i < each; i += 8)
+        for (int lane = 0; lane < 8; ++lane) sums[lane] += p[i + lane];
+      sink = static_cast<float>(sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7]);
+    });
+  });
+  return static_cast<double>(memory.size() * 8) / seconds * 1e-9;
+}
+
+std::vector<float> numbers(int64_t n) {
+  std::vector<float> values(static_cast<size_t>(n));
+  uint32_t state = 1;
+  for (float& value : values) {
+    state = state * 1664525u + 1013904223u;
+    value = static_cast<float>(static_cast<int32_t>(state)) * 0x1p-31f;
+  }
+  return values;
+}
+
+struct Weights {
+  std::vector<uint8_t> bytes;
+  PackedMatrix matrix;
+  Weights(Ops& ops, int64_t rows, int64_t cols, DType dtype)
+      : bytes(static_cast<size_t>(packed_elements(rows, cols)) * dtype_size(dtype)),
+        matrix{bytes.data(), dtype, rows, cols} {
+    ops.pack(numbers(rows * cols).data(), matrix);
+  }
+};
+
+struct Bench {
+  ThreadPool& pool;
+  Ops& ops;
+  Isa isa;
+  double peak, dram;
+
+  void print(const char* what, int64_t T, int64_t N, int64_t K, DType dtype, double flops, double seconds) const {
+    std::printf("%-10s T=%-5ld N=%-6ld K=%-5ld %-8s %9.3f ms %7.1f GFLOP/s %5.1f %% of peak", what,
+                static_cast<long>(T), static_cast<long>(N), static_cast<long>(K), dtype_name(dtype), seconds * 1e3,
+                flops / seconds * 1e-9, 100 * flops / seconds * 1e-9 / peak);
+    if (T <= 8) {
+      const double bytes = static_cast<double>(N * K) * static_cast<double>(dtype_size(dtype));
+      std::printf(" %6.1f GB/s of weights, %5.1f %% of DRAM", bytes / seconds * 1e-9,
+                  100 * bytes / seconds * 1e-9 / dram);
+    }
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+
+  // Weights are cycled through `copies` matrices so that small ones do not sit in cache between calls.
+  void forward(int64_t T, int64_t N, int64_t K, DType dtype, const char* what = "forward", int64_t copies = 1) {
+    std::vector<std::unique_ptr<Weights>> w;
+    for (int64_t i = 0; i < copies; ++i) w.push_back(std::make_unique<Weights>(ops, N, K, dtype));
+    const std::vector<float> x = numbers(T * K);
+    std::vector<float> y(static_cast<size_t>(T * N));
+    const double seconds = median_seconds([&] {
+      for (const auto& weights : w) ops.linear_forward({x.data(), weights->matrix, nullptr, nullptr, y.data(), T});
+    });
+    print(what, T, N, K, dtype, 2.0 * static_cast<double>(T * N * K), seconds / static_cast<double>(copies));
+  }
+
+  void input(int64_t T, int64_t N, int64_t K, DType dtype) {
+    const Weights w(ops, N, K, dtype);
+    const std::vector<float> dy = numbers(T * N);
+    std::vector<float> dx(static_cast<size_t>(T * K));
+    const double seconds = median_seconds([&] {
+      ops.linear_backward_input({dy.data(), w.matrix, dx.data(), T, false});
+    });
+    print("dx", T, N, K, dtype, 2.0 * static_cast<double>(T * N * K), seconds);
+  }
+
+  void weight(int64_t T, int64_t N, int64_t K) {
+    const Weights dw(ops, N, K, DType::kF32);
+    const std::vector<float> x = numbers(T * K), dy = numbers(T * N);
+    const double seconds = median_seconds([&] {
+      ops.linear_backward_weight({x.data(), dy.data(), dw.matrix, nullptr, T});
+    });
+    print("dw", T, N, K, DType::kF32, 2.0 * static_cast<double>(T * N * K), seconds);
+  }
+
+  void head(int64_t R, int64_t V, int64_t C, DType dtype) {
+    const Weights w(ops, V, C, dtype), dw(ops, V, C, DType::kF32);
+    const std::vector<float> hidden = numbers(R * C), slope = numbers(R);
+    std::vector<int32_t> labels(static_cast<size_t>(R), 3);
+    std::vector<float> logprob(labels.size()), entropy(labels.size()), lse(labels.size()), dhidden(hidden.size());
+    const double flops = 2.0 * static_cast<double>(R * V * C);
+    const double ahead = median_seconds([&] {
+      ops.head_forward({hidden.data(), w.matrix, labels.data(), 1.0f, logprob.data(), entropy.data(), lse.data(), R});
+    });
+    print("head", R, V, C, dtype, flops, ahead);
+    const double back = median_seconds([&] {
+      ops.head_backward({hidden.data(), w.matrix, labels.data(), 1.0f, lse.data(), entropy.data(), slope.data(),
+                         slope.data(), dhidden.data(), dw.matrix, R});
+    });
+    print("head grad", R, V, C, dtype, 3 * flops, back);
+  }
+
+  void sample(int64_t R, int64_t V, int32_t top_k, float top_p) {
+    const std::vector<float> logits = numbers(R * V);
+    const std::vector<float> temperature(static_cast<size_t>(R), 0.9f), p(temperature.size(), top_p),
+        min_p(temperature.size(), 0.0f);
+    const std::vector<int32_t> k(temperature.size(), top_k);
+    const std::vector<SampleKey> keys(temperature.size());
+    std::vector<int32_t> token(temperature.size());
+    std::vector<float> logprob(temperature.size());
+    const double seconds = median_seconds([&] {
+      ops.sample({logits.data(), temperature.data(), k.data(), p.data(), min_p.data(), keys.data(), token.data(),
+                  logprob.data(), R, V});
+    });
+    std::printf("sample     R=%-5ld V=%-6ld top_k=%-3d top_p=%.2f      %9.3f ms %7.1f M logits/s\n",
+                static_cast<long>(R), static_cast<long>(V), top_k, static_cast<double>(top_p), seconds * 1e3,
+                static_cast<double>(R * V) / seconds * 1e-6);
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int threads = argc > 1 ? std::atoi(argv[1]) : 2;
+  const Isa isa = argc > 2 && std::string(argv[2]) != "best" ? isa_from_name(argv[2]) : best_isa();
+  const std::string part = argc > 3 ? argv[3] : "all";
+  cpu_clock = argc > 4 && std::string(argv[4]) == "cpu";
+  ThreadPool pool(threads);
+  const std::unique_ptr<Ops> ops = make_cpu_ops(isa, pool);
+  Bench b{pool, *ops, isa, peak_gflops(isa, pool), read_gbytes(pool)};
+  std::printf("%s, %d threads, %s time: multiply-add peak %.1f GFLOP/s, DRAM read %.1f GB/s\n", ops->name(), threads,
+              cpu_clock ? "CPU" : "wall", b.peak, b.dram);
+  const auto wants = [&](const char* name) { return part == "all" || part == name; };
+  const DType bf16 = DType::kBF16, f32 = DType::kF32;
+
+  if (wants("decode")) {
+    for (const DType dtype : {bf16, f32}) {
+      for (const int64_t T : {1, 2, 4, 5, 8}) b.forward(T, 49152, 576, dtype, "decode");
+      b.forward(1, 1536, 576, dtype, "decode", 40);
+      b.forward(1, 576, 1536, dtype, "decode", 40);
+      b.forward(1, 192, 192, dtype, "decode", 1);
+      b.forward(1, 512, 192, dtype, "decode", 1);
+    }
+  }
+  if (wants("forward")) {
+    for (const int64_t T : {12, 16, 32, 64}) b.forward(T, 1536, 576, bf16);
+    for (const int64_t T : {64, 256, 1024})
+      for (const auto& [N, K] : {std::pair<int64_t, int64_t>{192, 192},
+                                 {512, 192},
+                                 {576, 576},
+                                 {1536, 576},
+                                 {576, 1536},
+                                 {1024, 1024},
+                                 {4096, 1536}})
+        b.forward(T, N, K, bf16);
+    b.forward(1024, 1536, 576, f32);
+    b.forward(1024, 1024, 1024, f32);
+  }
+  if (wants("input"))
+    for (const int64_t T : {64, 256, 1024})
+      for (const auto& [N, K] : {std::pair<int64_t, int64_t>{192, 192},
+                                 {512, 192},
+                                 {576, 576},
+                                 {1536, 576},
+                                 {576, 1536},
+                                 {1024, 1024},
+                                 {4096, 1536}})
+        b.input(T, N, K, bf16);
+  if (wants("weight"))
+    for (const int64_t T : {64, 256, 1024})
+      for (const auto& [N, K] : {std::pair<int64_t, int64_t>{192, 192},
+                                 {512, 192},
+                                 {576, 576},
+                                 {1536, 576},
+                                 {576, 1536},
+                                 {1024, 1024},
+                                 {4096, 1536}})
+        b.weight(T, N, K);
+  if (wants("head")) {
+    b.head(64, 2048, 192, bf16);
+    b.head(1024, 2048, 192, bf16);
+    b.head(256, 49152, 576, bf16);
+    b.head(1024, 49152, 576, bf16);
+  }
+  if (wants("sample")) {
+    b.sample(1, 49152, 0, 1.0f);
+    b.sample(16, 49152, 0, 1.0f);
+    b.sample(16, 2048, 0, 1.0f);
+    b.sample(16, 49152, 50, 0.95f);
+  }
+  return 0;
+}
