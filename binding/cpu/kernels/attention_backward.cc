@@ -2,10 +2,10 @@
 //
 // One task: one query head of one sequence. Key tiles ascend; for each tile the query blocks that see it ascend. So dq
 // of a row is one fma chain over its keys in order, and a head's part of dk, dv of a key is one fma chain over the
-// queries from the tile's first token on. The parts of the heads that share a KV head are then added in head order.
-// None of this depends on other sequences, on the pack or on threads. Later keys and stale slots are never read into a
-// row's dq. Scratch slot 0: one workspace per worker; slots 2 and 3: dk and dv parts of all but the first head of each
-// group.
+// queries from the tile's first token on; a pair with a later key counts as exactly 0, stale slots are never read. The
+// parts of the heads that share a KV head are then added in head order. None of this depends on other sequences, on the
+// pack or on threads. Scratch slot 0: one workspace per worker; 2 and 3: dk and dv parts of all but a group's first
+// head.
 #include "cpu/kernels/attention_tile.h"
 #include "cpu/kernels/kernels.h"
 
@@ -13,6 +13,7 @@ namespace toolgrad::TOOLGRAD_ISA {
 namespace {
 
 constexpr int64_t kTile = kKvPageSize;
+constexpr int64_t kDiagonalRows = 8;  // rows of a diagonal tile that share one key range; a hidden key has ds = 0 there
 
 struct Workspace {
   float *q, *dout, *dq;  // [tokens, D] of one head
@@ -106,8 +107,11 @@ void backward_head(const AttentionBackward& op, int64_t s, int64_t h, const Part
       const TileB<float> key_rows{w.keys, D};
       const bool continues = key0 > 0;
       if (diagonal) {
-        for (int64_t r = 0; r < rows; ++r)
-          multiply(TileA{w.ds + r * kTile, kTile, 1}, key_rows, TileC{w.dq + (q0 + r) * D, D}, 1, D, r + 1, continues);
+        for (int64_t r = 0; r < rows; r += kDiagonalRows) {
+          const int64_t count = rows - r < kDiagonalRows ? rows - r : kDiagonalRows;
+          multiply(TileA{w.ds + r * kTile, kTile, 1}, key_rows, TileC{w.dq + (q0 + r) * D, D}, count, D, r + count,
+                   continues);
+        }
       } else {
         multiply(TileA{w.ds, kTile, 1}, key_rows, TileC{w.dq + q0 * D, D}, rows, D, kTile, continues);
       }

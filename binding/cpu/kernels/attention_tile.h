@@ -10,13 +10,22 @@
 
 namespace toolgrad::TOOLGRAD_ISA {
 
-// Register blocking: kTileRows x kTileVecs accumulators.
+// Register blocking: up to kTileRows rows, and as many vectors of columns as leave room for the operands.
 #if defined(__AVX512F__)
-constexpr int kTileRows = 8, kTileVecs = 2;  // 16 of 32 registers
+constexpr int kTileRows = 8;
+constexpr int tile_vecs(int rows) {
+  return rows <= 5 ? 4 : 2;  // at most 20 accumulators of 32 registers
+}
 #elif defined(__AVX2__)
-constexpr int kTileRows = 6, kTileVecs = 1;  // 12 of 16
+constexpr int kTileRows = 6;
+constexpr int tile_vecs(int rows) {
+  return rows <= 2 ? 2 : 1;  // a vector is two registers: at most 12 accumulators of 16
+}
 #else
-constexpr int kTileRows = 2, kTileVecs = 1;  // 8 of 16
+constexpr int kTileRows = 2;
+constexpr int tile_vecs(int) {
+  return 1;  // a vector is four registers
+}
 #endif
 
 struct TileA {
@@ -80,9 +89,14 @@ TOOLGRAD_INLINE void multiply_block(TileA a, TileB<T> b, TileC c, int64_t K, boo
 
 template <int R, class T>
 __attribute__((noinline)) void multiply_rows(TileA a, TileB<T> b, TileC c, int64_t N, int64_t K, bool accumulate) {
+  constexpr int kVecs = tile_vecs(R);
   int64_t n = 0;
-  for (; n + kTileVecs * kLanes <= N; n += kTileVecs * kLanes)
-    multiply_block<R, kTileVecs, false>(a, TileB<T>{b.data + n, b.k}, TileC{c.data + n, c.row}, K, accumulate, kLanes);
+  for (; n + kVecs * kLanes <= N; n += kVecs * kLanes)
+    multiply_block<R, kVecs, false>(a, TileB<T>{b.data + n, b.k}, TileC{c.data + n, c.row}, K, accumulate, kLanes);
+  if constexpr (kVecs > 2) {
+    for (; n + 2 * kLanes <= N; n += 2 * kLanes)
+      multiply_block<R, 2, false>(a, TileB<T>{b.data + n, b.k}, TileC{c.data + n, c.row}, K, accumulate, kLanes);
+  }
   for (; n + kLanes <= N; n += kLanes)
     multiply_block<R, 1, false>(a, TileB<T>{b.data + n, b.k}, TileC{c.data + n, c.row}, K, accumulate, kLanes);
   if (n < N)
