@@ -29,6 +29,10 @@ export const configSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe("replaces the format's instruction before the question"),
+  chat_template: z
+    .enum(['model', 'chatml'])
+    .default('model')
+    .describe("the model's own template, or ChatML without a default system message"),
   model: z.strictObject({
     path: z.string().min(1).describe('Hugging Face folder or GGUF file'),
     dtype: z.enum(['bfloat16', 'float32']).default('bfloat16'),
@@ -124,6 +128,12 @@ export const configSchema = z.strictObject({
       questions: countOrNone.default(100).describe('held-out questions'),
       samples: count.default(1).describe('attempts per question'),
       temperature: z.number().min(0).default(0).describe('0 = greedy'),
+      text_prefix: z
+        .string()
+        .default('')
+        .describe(
+          'how the answer begins in the evaluation without the tool, for models that only know to call it',
+        ),
       without_tool: z
         .boolean()
         .default(false)

@@ -12,7 +12,7 @@ import type { RolloutLimits, ToolLimits } from '../rollout/trajectory.ts';
 import type { Config } from '../run/config.ts';
 import { type Reward, rewards } from '../tasks/reward.ts';
 import type { Question, Task } from '../tasks/task.ts';
-import { renderPrompt } from '../text/chat.ts';
+import { chatmlTemplate, renderPrompt } from '../text/chat.ts';
 import { checkFormat, formats, type ToolFormat } from '../text/formats/index.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { openPythonTool } from '../tools/python.ts';
@@ -94,13 +94,7 @@ export async function openSetup(
           question,
           prompt: index,
           samples,
-          ids: renderPrompt(
-            tokenizer,
-            format.messages(question.prompt, {
-              textOnly,
-              ...(config.instruction === null ? {} : { instruction: config.instruction }),
-            }),
-          ),
+          ids: promptIds(config, tokenizer, format, question, textOnly),
         }),
         async close() {
           cache.dispose();
@@ -116,6 +110,27 @@ export async function openSetup(
     if (parts.tool === undefined) await tool.close();
     throw error;
   }
+}
+
+/** The prompt's ids; with `textOnly` it asks for an answer without the tool, and may begin that answer (eval.text_prefix). */
+function promptIds(
+  config: Config,
+  tokenizer: Tokenizer,
+  format: ToolFormat,
+  question: Question,
+  textOnly: boolean,
+): Int32Array {
+  const messages = format.messages(question.prompt, {
+    textOnly,
+    ...(config.instruction === null ? {} : { instruction: config.instruction }),
+  });
+  const ids = renderPrompt(
+    tokenizer,
+    messages,
+    config.chat_template === 'chatml' ? { template: chatmlTemplate } : {},
+  );
+  if (!textOnly || config.eval.text_prefix === '') return ids;
+  return Int32Array.of(...ids, ...tokenizer.encodeModelText(config.eval.text_prefix));
 }
 
 export function rolloutLimits(config: Config): RolloutLimits {
