@@ -20,12 +20,20 @@ export interface Course {
   readonly sampled: number;
   /** Settles (never rejects) when the call in flight is over; already settled when there is none. */
   readonly toolDone: Promise<void>;
+  /** What went wrong outside the model and its tool (our own fault): the rollout throws it. */
+  readonly failure: unknown;
   /** Take the token sampled in the last step. */
   accept(token: number, logprob: number): void;
-  /** Cancel a call in flight and wait for it. */
-  abandon(): Promise<void>;
+  /** Cancel a call in flight; `toolDone` settles when the tool has let go of it. */
+  cancel(): void;
   finish(): Trajectory;
 }
+
+/** What is known of a call before its result. */
+type MadeCall = Pick<CallRecord, 'turn' | 'code' | 'dropped' | 'repeated'>;
+
+/** setTimeout takes no longer waits. */
+const kLongestTimer = 2 ** 31 - 1;
 
 export function createCourse(
   options: RolloutOptions,
@@ -36,7 +44,7 @@ export function createCourse(
   const { tokenizer, format, limits, toolLimits, tool, model } = options;
   const started = performance.now();
   const deadline = limits.seconds > 0 ? started + limits.seconds * 1000 : Number.POSITIVE_INFINITY;
-  const cancel = new AbortController();
+  const canceller = new AbortController();
   const ledger = new Ledger();
   ledger.appendPrompt(prompt.ids);
   const calls: CallRecord[] = [];
@@ -56,6 +64,7 @@ export function createCourse(
   let stream = tokenizer.stream();
   let turnText = '';
   let toolDone: Promise<void> = Promise.resolve();
+  let failure: unknown = null;
 
   return {
     seq,
@@ -72,11 +81,11 @@ export function createCourse(
     get toolDone() {
       return toolDone;
     },
-    accept,
-    async abandon() {
-      cancel.abort(new Error('rollout abandoned'));
-      await toolDone;
+    get failure() {
+      return failure;
     },
+    accept,
+    cancel: () => canceller.abort(new Error('the rollout was abandoned')),
     finish: () => ({
       question: prompt.question,
       prompt: prompt.prompt,
@@ -106,18 +115,18 @@ export function createCourse(
       const text = stream.push(token);
       turnText += text;
       event = text === '' ? null : parser.push(text);
-      if (event === null && turnTokens >= (turn === 0 ? firstLimit : laterLimit)) {
-        parser.end('length');
-        return stop('turn_length', null);
-      }
-      if (event === null && ledger.length >= limits.totalTokens) {
-        parser.end('length');
-        return stop('total_length', null);
-      }
+      if (event === null && turnTokens >= (turn === 0 ? firstLimit : laterLimit)) return cut('turn_length');
+      if (event === null && ledger.length >= limits.totalTokens) return cut('total_length');
     }
     if (event !== null) return onEvent(event, token);
     if (performance.now() > deadline) return stop('time_limit', null);
     pending = Int32Array.of(token);
+  }
+
+  /** A token limit fell; a call that was being written is not run. */
+  function cut(limit: 'turn_length' | 'total_length'): void {
+    const { kind } = parser.end('length');
+    stop(limit, kind === 'truncated' ? 'the limit fell inside a call' : null);
   }
 
   function onEvent(event: ParseEvent, lastToken: number): void {
@@ -139,41 +148,48 @@ export function createCourse(
     if (tool === null || calls.length >= limits.maxCalls) return stop('max_calls', null);
     if (turn + 1 >= limits.maxTurns) return stop('max_turns', null);
     pending = null;
-    const callTurn = turn;
-    const callId = `${prompt.question.id}/${sample}/${calls.length}`;
-    const signal = options.signal ? AbortSignal.any([cancel.signal, options.signal]) : cancel.signal;
-    const repeated = codes.has(code);
+    const made = { turn, code, dropped, repeated: codes.has(code) };
     codes.add(code);
+    const calledAt = performance.now();
+    const left = Math.min(deadline - calledAt, kLongestTimer);
+    const timer = limits.seconds > 0 ? setTimeout(() => canceller.abort(), Math.max(0, left)) : undefined;
+    const { seconds, memoryBytes, outputBytes, fileBytes } = toolLimits;
+    const callId = `${prompt.question.id}/${sample}/${calls.length}`;
     toolDone = tool
-      .run(
-        {
-          callId,
-          code,
-          seconds: toolLimits.seconds,
-          memoryBytes: toolLimits.memoryBytes,
-          outputBytes: toolLimits.outputBytes,
-          fileBytes: toolLimits.fileBytes,
-        },
-        signal,
-      )
+      .run({ callId, code, seconds, memoryBytes, outputBytes, fileBytes }, canceller.signal)
       .then(
-        (result) => onResult(result, { turn: callTurn, code, dropped, repeated }, lastToken),
-        (error: unknown) => stop('infrastructure', error instanceof Error ? error.message : String(error)),
-      );
+        (result) => onResult(result, made, lastToken),
+        (error: unknown) => {
+          const took = (performance.now() - calledAt) / 1000;
+          const message = error instanceof Error ? error.message : String(error);
+          // The trajectory's time ran out while its program ran: the program's fault as much as a timeout is.
+          const late = performance.now() > deadline - 2;
+          const status = late ? 'timeout' : 'infrastructure_error';
+          calls.push({ ...made, status, output: null, seconds: took, error: message });
+          stop(late ? 'time_limit' : 'infrastructure', late ? null : message);
+        },
+      )
+      .catch((error: unknown) => {
+        failure = error;
+        stop('infrastructure', null);
+      })
+      .finally(() => clearTimeout(timer));
   }
 
-  function onResult(
-    result: ToolResult,
-    call: Pick<CallRecord, 'turn' | 'code' | 'dropped' | 'repeated'>,
-    lastToken: number,
-  ): void {
-    const record = { ...call, status: result.status, seconds: result.seconds, error: result.error ?? null };
-    if (result.status === 'infrastructure_error') {
+  function onResult(result: ToolResult, made: MadeCall, lastToken: number): void {
+    if (typeof result?.output !== 'string' || typeof result.status !== 'string') {
+      throw new TypeError(
+        `rollout: expected the tool to give a result with a status and an output, found ${JSON.stringify(result)}`,
+      );
+    }
+    const { status, seconds, error = null } = result;
+    const record = { ...made, status, seconds, error };
+    if (status === 'infrastructure_error') {
       calls.push({ ...record, output: null });
-      return stop('infrastructure', result.error ?? 'the tool gave no reason');
+      return stop('infrastructure', error ?? 'the tool gave no reason');
     }
     const output = shorten(result.output, toolLimits.outputCharacters);
-    const segments = format.toolText({ status: result.status, output }).map((segment) => ({
+    const segments = format.toolText({ status, output }).map((segment) => ({
       origin: segment.origin,
       ids:
         segment.origin === 'tool' ? tokenizer.encode(segment.text) : tokenizer.encodeTemplate(segment.text),
@@ -189,8 +205,8 @@ export function createCourse(
     next[0] = lastToken;
     let at = 1;
     for (const { origin, ids } of segments) {
-      if (origin === 'tool') ledger.appendTool(ids, call.turn, callIndex);
-      else ledger.appendTemplate(ids, call.turn);
+      if (origin === 'tool') ledger.appendTool(ids, made.turn, callIndex);
+      else ledger.appendTemplate(ids, made.turn);
       next.set(ids, at);
       at += ids.length;
     }

@@ -68,15 +68,20 @@ export async function rollout(
   }
   const total = waiting.length;
   const pageTokens = options.model.memory.kvPageTokens;
-  const pagesPerCourse = Math.ceil(limits.totalTokens / pageTokens) + 1;
-  const capacity = Math.floor(cache.pagesTotal / (pagesPerCourse + 1));
-  if (total > 0 && capacity === 0) {
+  const pagesPerCourse = Math.ceil(limits.totalTokens / pageTokens);
+  // One page more: the last prompt page of the one group that may have joined in part, which its members have copied.
+  const capacity = Math.floor((cache.pagesTotal - 1) / pagesPerCourse);
+  if (total > 0 && capacity < 1) {
     throw new RangeError(
       `rollout: one trajectory of ${limits.totalTokens} tokens needs ${pagesPerCourse + 1} KV pages of ${pageTokens} tokens, ` +
-        `the cache has ${cache.pagesTotal}; lower total_tokens or give the cache more memory`,
+        `the cache has ${cache.pagesTotal}; lower rollout.total_tokens or raise rollout.kv_memory_mb`,
     );
   }
-  const concurrency = Math.min(capacity, options.concurrency ?? capacity);
+  const asked = options.concurrency ?? capacity;
+  if (total > 0 && !(Number.isInteger(asked) && asked >= 1)) {
+    throw new RangeError(`rollout: expected a concurrency of 1 or more but received ${asked}`);
+  }
+  const concurrency = Math.min(capacity, asked);
 
   const courses: Course[] = [];
   const active = new Set<Course>();
@@ -84,6 +89,11 @@ export async function rollout(
   let engineSeconds = 0;
   let toolWaitSeconds = 0;
   let decodeSteps = 0;
+  // An abort need not wait for the tools: their calls are cancelled at once, and the loop sees the signal.
+  const cancelAll = () => {
+    for (const course of active) course.cancel();
+  };
+  signal?.addEventListener('abort', cancelAll);
   try {
     while (waiting.length > 0 || active.size > 0) {
       signal?.throwIfAborted();
@@ -116,9 +126,13 @@ export async function rollout(
     }
   } finally {
     // On an abort or an error tools may still be running: they are cancelled and awaited, so nothing outlives the call.
-    await Promise.all([...active].map((course) => course.abandon()));
+    signal?.removeEventListener('abort', cancelAll);
+    cancelAll();
+    await Promise.all([...active].map((course) => course.toolDone));
     cache.clear();
   }
+  // The last calls may have ended *because* of an abort: such trajectories are not what the model would have done.
+  signal?.throwIfAborted();
   const trajectories = courses
     .map((course) => course.finish())
     .sort((a, b) => a.prompt - b.prompt || a.sample - b.sample);
@@ -167,6 +181,7 @@ export async function rollout(
   function settle(): void {
     for (const course of active) {
       if (!course.ended) continue;
+      if (course.failure !== null) throw course.failure;
       cache.free(course.seq);
       active.delete(course);
     }
