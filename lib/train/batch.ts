@@ -25,10 +25,6 @@ export interface Row {
   readonly refLogprobs: Float32Array | null;
 }
 
-export interface PackedRows extends LossBatch {
-  readonly rows: readonly Row[];
-}
-
 /** Which tokens of a row are in the loss: its masked-in policy tokens, and with `unmaskTool` the tool's tokens too. */
 export function lossMask(ledger: Ledger, unmaskTool: boolean): Uint8Array {
   const mask = Uint8Array.from(ledger.mask);
@@ -105,7 +101,7 @@ export function packRows(
   rows: readonly Row[],
   weights: readonly Float32Array[],
   temperature: number,
-): PackedRows {
+): LossBatch {
   const { tokens, seqStarts } = packIds(rows.map((row) => row.ledger));
   const total = tokens.length;
   const weight = new Float32Array(total);
@@ -122,7 +118,6 @@ export function packRows(
     if (row.refLogprobs) refLogprobs.set(row.refLogprobs, start);
   });
   return {
-    rows,
     tokens,
     seqStarts,
     temperature,
