@@ -10,7 +10,16 @@ import { ToolgradError } from '../errors.ts';
 import type { AdamWOptions, EngineModel, LossOptions, LossResult } from '../model/engine.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
 import { type AdvantageOptions, groupAdvantages } from './advantage.ts';
-import { cutRows, lossMask, lossWeights, packIds, packRows, type Reduction, type Row } from './batch.ts';
+import {
+  countTokens,
+  cutRows,
+  lossMask,
+  lossWeights,
+  packIds,
+  packRows,
+  type Reduction,
+  type Row,
+} from './batch.ts';
 
 export interface GrpoOptions {
   readonly advantage: AdvantageOptions;
@@ -26,6 +35,7 @@ export interface GrpoOptions {
   readonly adamw: AdamWOptions;
   /** Frozen model for the KL term; required when loss.kl is not `none`. */
   readonly reference?: EngineModel;
+  /** Obeyed until the first update: a step is done whole or not at all. */
   readonly signal?: AbortSignal;
 }
 
@@ -51,6 +61,7 @@ export interface GrpoStep {
   readonly clipLow: number;
   readonly clipHigh: number;
   readonly kl: number;
+  /** Mean over policy tokens of the entropy of the weights that sampled them. */
   readonly entropy: number;
   readonly gradNorm: number;
   readonly updates: number;
@@ -76,6 +87,13 @@ export async function grpoStep(
     );
   }
   const groups = scored.length / groupSize;
+  for (let i = 0; i < scored.length; i++) {
+    const [first, own] = [scored[i - (i % groupSize)]!.trajectory.prompt, scored[i]!.trajectory.prompt];
+    if (first === own) continue;
+    throw new RangeError(
+      `grpoStep: expected groups of ${groupSize} trajectories of one prompt, found prompts ${first} and ${own} in one`,
+    );
+  }
   if (options.miniBatches < 1 || options.miniBatches > groups) {
     throw new RangeError(
       `grpoStep: expected 1 to ${groups} mini-batches (one group each at least), found ${options.miniBatches}`,
@@ -110,14 +128,18 @@ export async function grpoStep(
   const recomputed = new Set(miniBatches[0]!.filter((i) => trained[i]));
   const toScore = rows.map((_, i) => i).filter((i) => kept[i] && (options.unmaskTool || !recomputed.has(i)));
   let logprobGap = 0;
+  const sampled = { entropy: 0, tokens: 0 };
   for (const pack of cutRows(
     toScore.map((i) => rows[i]!.ledger.length),
     options.microBatchTokens,
   )) {
     options.signal?.throwIfAborted();
     const members = pack.map((p) => toScore[p]!);
-    const logprobs = await scoreRows(model, members, options.temperature);
+    const { logprobs, entropies } = await scoreRows(model, members);
     members.forEach((i, s) => {
+      const { ledger } = rows[i]!;
+      for (let t = 0; t < ledger.length; t++) if (ledger.mask[t] === 1) sampled.entropy += entropies[s]![t]!;
+      sampled.tokens += countTokens(ledger.mask);
       logprobGap = Math.max(logprobGap, gapOf(rows[i]!, logprobs[s]!, model.version, scored[i]!));
       if (options.unmaskTool) rows[i] = { ...rows[i]!, oldLogprobs: logprobs[s]! };
     });
@@ -130,7 +152,7 @@ export async function grpoStep(
     )) {
       options.signal?.throwIfAborted();
       const members = pack.map((p) => indices[p]!);
-      const logprobs = await scoreRows(options.reference, members, options.temperature);
+      const { logprobs } = await scoreRows(options.reference, members);
       members.forEach((i, s) => {
         rows[i] = { ...rows[i]!, refLogprobs: logprobs[s]! };
       });
@@ -138,7 +160,7 @@ export async function grpoStep(
   }
 
   const sum = { loss: 0, policyLoss: 0, klLoss: 0, tokens: 0, ratioSum: 0, ratioMax: 0 };
-  const counts = { low: 0, high: 0, kl: 0, entropy: 0 };
+  const counts = { low: 0, high: 0, kl: 0 };
   let gradNorm = 0;
   let updates = 0;
   const version = model.version;
@@ -157,7 +179,7 @@ export async function grpoStep(
           members.map((i) => rows[i]!.ledger.length),
           options.microBatchTokens,
         )) {
-          options.signal?.throwIfAborted();
+          if (updates === 0) options.signal?.throwIfAborted();
           const packed = pack.map((p) => members[p]!);
           const batch = packRows(
             packed.map((i) => rows[i]!),
@@ -166,7 +188,11 @@ export async function grpoStep(
           );
           const result = await model.accumulate(batch, options.loss);
           add(result);
-          if (model.version === version && updates === 0) {
+          if (updates === 0) {
+            if (!options.unmaskTool) {
+              sampled.entropy += result.entropySum;
+              sampled.tokens += result.tokens;
+            }
             packed.forEach((i, s) => {
               const logprobs = result.logprobs.subarray(batch.seqStarts[s]!, batch.seqStarts[s + 1]!);
               logprobGap = Math.max(logprobGap, gapOf(rows[i]!, logprobs, version, scored[i]!));
@@ -197,24 +223,26 @@ export async function grpoStep(
     clipLow: counts.low * perToken,
     clipHigh: counts.high * perToken,
     kl: counts.kl * perToken,
-    entropy: counts.entropy * perToken,
+    entropy: sampled.entropy / Math.max(1, sampled.tokens),
     gradNorm,
     updates,
     seconds: (performance.now() - started) / 1000,
   };
 
+  /** Log-probs and entropies of the members' tokens in the loss, one array per member. */
   async function scoreRows(
     scorer: EngineModel,
     members: readonly number[],
-    temperature: number,
-  ): Promise<Float32Array[]> {
+  ): Promise<{ logprobs: Float32Array[]; entropies: Float32Array[] }> {
     const { tokens, seqStarts } = packIds(members.map((i) => rows[i]!.ledger));
     const wanted = new Uint8Array(tokens.length);
     members.forEach((i, s) => {
       wanted.set(masks[i]!, seqStarts[s]!);
     });
-    const { logprobs } = await scorer.score({ tokens, seqStarts }, temperature, wanted);
-    return members.map((_, s) => logprobs.slice(seqStarts[s]!, seqStarts[s + 1]!));
+    const scores = await scorer.score({ tokens, seqStarts }, options.temperature, wanted);
+    const cut = (values: Float32Array) =>
+      members.map((_, s) => values.slice(seqStarts[s]!, seqStarts[s + 1]!));
+    return { logprobs: cut(scores.logprobs), entropies: cut(scores.entropies) };
   }
 
   function add(result: LossResult): void {
@@ -227,7 +255,6 @@ export async function grpoStep(
     counts.low += result.clipLowCount;
     counts.high += result.clipHighCount;
     counts.kl += result.klSum;
-    counts.entropy += result.entropySum;
   }
 }
 

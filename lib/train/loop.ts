@@ -9,14 +9,16 @@
  */
 import { type Evaluation, evaluate } from '../eval/evaluate.ts';
 import type { EngineModel } from '../model/engine.ts';
+import type { Ledger } from '../rollout/ledger.ts';
 import { rollout } from '../rollout/rollout.ts';
 import type { RolloutStats } from '../rollout/trajectory.ts';
 import { type GrpoStep, grpoStep } from './grpo.ts';
+import { checkPrompts, traceLedgers } from './lengths.ts';
 import { traceBatch } from './questions.ts';
 import { learningRate } from './schedule.ts';
 import { type Scored, scoreRollouts } from './score.ts';
 import { adamwOptions, grpoOptions, type Setup } from './setup.ts';
-import { type SftStep, sftStep, traceLedger } from './sft.ts';
+import { type SftStep, sftStep } from './sft.ts';
 
 export interface Progress {
   readonly phase: 'sft' | 'rl';
@@ -47,6 +49,7 @@ export type TrainEvent =
       readonly done: number;
       readonly total: number;
     }
+  | { readonly kind: 'warning'; readonly message: string }
   | {
       readonly kind: 'evaluation';
       readonly name: string;
@@ -71,6 +74,8 @@ export interface LoopHooks {
 export async function runLoop(setup: Setup, hooks: LoopHooks): Promise<void> {
   const { sft, rl } = setup.config;
   const steps = sft.steps + rl.steps;
+  const traces = traceLedgers(setup);
+  checkPrompts(setup);
   if (hooks.done.sft === 0 && hooks.done.rl === 0) await evaluateAt(setup, hooks, 'before', 0);
   if (hooks.done.rl === 0 && sft.steps > 0) {
     for (let s = hooks.done.sft; s < sft.steps; s++) {
@@ -79,7 +84,7 @@ export async function runLoop(setup: Setup, hooks: LoopHooks): Promise<void> {
         s,
         sft.steps,
       );
-      const report = await coldStartStep(setup, s, lr, hooks.signal);
+      const report = await coldStartStep(setup, traces, s, lr, hooks.signal);
       const at: Progress = { phase: 'sft', phaseStep: s + 1, phaseSteps: sft.steps, step: s + 1, steps };
       hooks.onEvent({ kind: 'sft', at, report, lr });
       await hooks.onCheckpoint(at);
@@ -89,12 +94,17 @@ export async function runLoop(setup: Setup, hooks: LoopHooks): Promise<void> {
   if (rl.steps > 0) await reinforce(setup, hooks, steps);
 }
 
-async function coldStartStep(setup: Setup, step: number, lr: number, signal?: AbortSignal): Promise<SftStep> {
-  const { config, plan, tokenizer, format } = setup;
-  const ledgers = traceBatch(plan.traces, config.sft.batch, step, config.seed).map((index) => {
-    const trace = plan.traces[index]!;
-    return traceLedger(setup.prompt(trace.question, 0, 1).ids, trace, tokenizer, format);
-  });
+async function coldStartStep(
+  setup: Setup,
+  traces: readonly Ledger[],
+  step: number,
+  lr: number,
+  signal?: AbortSignal,
+): Promise<SftStep> {
+  const { config } = setup;
+  const ledgers = traceBatch(traces.length, config.sft.batch, step, config.seed).map(
+    (index) => traces[index]!,
+  );
   return sftStep(setup.model, ledgers, {
     adamw: adamwOptions(config, lr),
     reduction: 'token_mean',
@@ -111,6 +121,9 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
   const reference = rl.kl === 'none' ? null : await hooks.openReference();
   try {
     for (let s = hooks.done.rl; s < rl.steps; s++) {
+      // At the beginning of a step, so that a run interrupted while it evaluates takes it up again.
+      const due = s > 0 && config.eval.every > 0 && s % config.eval.every === 0;
+      if (due) await evaluateAt(setup, hooks, `RL step ${s}`, sft.steps + s);
       const lr = learningRate(
         { peak: rl.lr, warmupSteps: rl.warmup, decay: rl.decay, finalRatio: rl.final_ratio },
         s,
@@ -126,8 +139,6 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
       };
       hooks.onEvent({ kind: 'rl', at, report });
       await hooks.onCheckpoint(at);
-      const due = config.eval.every > 0 && (s + 1) % config.eval.every === 0 && s + 1 < rl.steps;
-      if (due) await evaluateAt(setup, hooks, `RL step ${s + 1}`, at.step);
     }
   } finally {
     reference?.dispose();

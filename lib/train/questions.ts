@@ -16,7 +16,9 @@ export interface QuestionPlan {
   readonly tasks: ReadonlyMap<string, Task>;
   readonly traces: readonly Trace[];
   readonly heldout: readonly Question[];
-  /** Questions of RL step `step` (from 0). */
+  /** All training questions, in the order in which they are first used. */
+  readonly pool: readonly Question[];
+  /** Questions of RL step `step` (from 0); the pool again from its beginning when it is used up. */
   training(step: number): readonly Question[];
 }
 
@@ -86,6 +88,7 @@ export async function planQuestions(config: Config, userTasks: readonly Task[] =
     tasks: byName,
     traces,
     heldout,
+    pool,
     training: (step) =>
       Array.from({ length: rl.prompts }, (_, i) => pool[(step * rl.prompts + i) % pool.length]!),
   };
@@ -111,17 +114,19 @@ function interleave(
   return rounds;
 }
 
-/** The traces of SFT step `step`: passes over all traces, each pass in its own seeded order. */
-export function traceBatch(traces: readonly Trace[], batch: number, step: number, seed: number): number[] {
+/** Indices of the traces of SFT step `step`: passes over all `traces` of them, each pass in its own seeded order. */
+export function traceBatch(traces: number, batch: number, step: number, seed: number): number[] {
   const orders = new Map<number, number[]>();
   return Array.from({ length: batch }, (_, i) => {
     const position = step * batch + i;
-    const pass = Math.floor(position / traces.length);
+    const pass = Math.floor(position / traces);
     let order = orders.get(pass);
     if (order === undefined) {
-      order = createRandom(seed, [0x7061_7373, pass]).shuffle(traces.map((_trace, index) => index));
+      order = createRandom(seed, [0x7061_7373, pass]).shuffle(
+        Array.from({ length: traces }, (_, index) => index),
+      );
       orders.set(pass, order);
     }
-    return order[position % traces.length]!;
+    return order[position % traces]!;
   });
 }

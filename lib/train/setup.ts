@@ -2,10 +2,9 @@
  * Everything a run works with, opened in the one order that is right: the tool's launcher first (it must be forked before
  * the process grows), then the model, then what depends on its size. Closing gives all of it back.
  */
-import { freemem } from 'node:os';
 import { ToolgradError } from '../errors.ts';
-import type { AdamWOptions, KvCache, LossOptions } from '../model/engine.ts';
-import type { Model } from '../model/model.ts';
+import type { AdamWOptions, KvCache, LossOptions, MemoryPlan } from '../model/engine.ts';
+import { availableMemory, type Model } from '../model/model.ts';
 import { openModel } from '../model/open.ts';
 import type { RolloutPrompt } from '../rollout/rollout.ts';
 import type { RolloutLimits, ToolLimits } from '../rollout/trajectory.ts';
@@ -75,6 +74,14 @@ export async function openSetup(
     try {
       const format = formats[config.format];
       checkFormat(format, tokenizer);
+      const most = model.config.maxPositionEmbeddings;
+      if (config.rollout.total_tokens > most) {
+        throw new ToolgradError(
+          'ERR_CONFIG',
+          `rollout.total_tokens is ${config.rollout.total_tokens}, but this model takes at most ${most} tokens ` +
+            `(max_position_embeddings); set rollout.total_tokens=${most} or less`,
+        );
+      }
       const limits = rolloutLimits(config);
       const pages = Math.floor((config.rollout.kv_memory_mb * kMegabyte) / model.memory.kvBytesPerPage);
       const cache = model.openKvCache(Math.max(1, pages));
@@ -89,7 +96,7 @@ export async function openSetup(
         reward: parts.reward ?? rewards[config.rl.reward],
         limits,
         toolLimits: toolLimits(config),
-        microBatchTokens: microBatchTokens(config, model),
+        microBatchTokens: microBatchTokens(config, model.memory, cache.pagesTotal, availableMemory()),
         prompt: (question, index, samples, textOnly = false) => ({
           question,
           prompt: index,
@@ -192,22 +199,29 @@ export function grpoOptions(config: Config, microBatch: number, lr: number): Grp
 }
 
 /**
- * Tokens of a micro-batch: the config's, or what fits into half of the free memory, between one longest trajectory and 8192.
- * Throws ERR_OUT_OF_MEMORY with the numbers when not even one longest trajectory fits.
+ * Tokens of a micro-batch: the config's, or enough for one longest trajectory and for well-filled matrix products (2048),
+ * within half of the memory that will be left when KV cache, gradients and moments are in use (the system hands them out
+ * when they are first touched). Throws ERR_OUT_OF_MEMORY with the numbers when one longest trajectory does not fit.
  */
-function microBatchTokens(config: Config, model: Model): number {
+export function microBatchTokens(
+  config: Pick<Config, 'optim' | 'rollout'>,
+  memory: MemoryPlan,
+  kvPages: number,
+  available: number,
+): number {
   if (config.optim.micro_batch_tokens > 0) return config.optim.micro_batch_tokens;
-  const { activationBytesPerToken, activationBytesFixed } = model.memory;
-  const free = freemem() / 2;
-  const fits = Math.floor((free - activationBytesFixed) / activationBytesPerToken);
+  const promised = kvPages * memory.kvBytesPerPage + memory.gradientBytes + memory.momentBytes;
+  const free = (available - promised) / 2;
+  const fits = Math.floor((free - memory.activationBytesFixed) / memory.activationBytesPerToken);
   const longest = config.rollout.total_tokens;
   if (fits < longest) {
-    const needed = (longest * activationBytesPerToken + activationBytesFixed) / kMegabyte;
+    const needed = (longest * memory.activationBytesPerToken + memory.activationBytesFixed) / kMegabyte;
     throw new ToolgradError(
       'ERR_OUT_OF_MEMORY',
-      `training on one trajectory of ${longest} tokens needs ${needed.toFixed(0)} MB of activations, half of the free memory is ` +
-        `${(free / kMegabyte).toFixed(0)} MB; lower rollout.total_tokens, or set optim.micro_batch_tokens to override`,
+      `training on one trajectory of ${longest} tokens needs ${needed.toFixed(0)} MB of activations, half of the memory left is ` +
+        `${(Math.max(0, free) / kMegabyte).toFixed(0)} MB; lower rollout.total_tokens or rollout.kv_memory_mb, or set ` +
+        'optim.micro_batch_tokens to go on all the same',
     );
   }
-  return Math.min(Math.max(longest, 2048), fits, 8192);
+  return Math.min(Math.max(longest, 2048), fits);
 }
