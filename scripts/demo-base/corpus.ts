@@ -165,7 +165,7 @@ const program: Make = (r) => {
 
 /** Something, a separator, and the same thing again: induction in its plainest form. */
 const repetition: Make = (r) => {
-  const items = Array.from({ length: r.integer(2, 6) }, () => (r.integer(0, 1) === 0 ? number(r) : word(r)));
+  const items = Array.from({ length: r.integer(2, 12) }, () => (r.integer(0, 2) > 0 ? number(r) : word(r)));
   const separator = r.choice([' | ', '\n', ' ; ', ' / ', '\ncopy: ']);
   const text = items.join(r.choice([' ', ', ']));
   return `${text}${separator}${text}`;
@@ -178,7 +178,7 @@ const kinds: readonly (readonly [weight: number, make: Make])[] = [
   [2, list],
   [6, commented],
   [2, program],
-  [3, repetition],
+  [6, repetition],
 ];
 const kTotalWeight = kinds.reduce((sum, [weight]) => sum + weight, 0);
 

@@ -36,7 +36,7 @@ const kChatTemplate =
   "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 const output = process.argv[2] ?? 'assets/demo-base';
-const steps = Number(process.argv[3] ?? 2000);
+const steps = Number(process.argv[3] ?? 1200);
 
 mkdirSync(output, { recursive: true });
 const documents = Array.from({ length: kTokenizerDocuments }, (_, i) => corpusDocument(kCorpusSeed, i));
