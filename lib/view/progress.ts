@@ -48,8 +48,13 @@ export function runView(out: NodeJS.WriteStream = process.stdout): RunView {
           status = true;
           return;
         }
-        case 'sft':
-          return line(sftLine(event.at, event.report, event.lr, remaining(event.at, event.report.seconds)));
+        case 'sft': {
+          const left = remaining(event.at, event.report.seconds);
+          const { phaseStep, phaseSteps } = event.at;
+          // Long cold starts print about twenty lines; the others are in metrics.jsonl.
+          if (phaseStep % Math.ceil(phaseSteps / 20) !== 0 && phaseStep !== phaseSteps) return;
+          return line(sftLine(event.at, event.report, event.lr, left));
+        }
         case 'rl':
           return line(rlLine(event.at, event.report, remaining(event.at, event.report.seconds)));
         case 'evaluation': {
