@@ -3,7 +3,17 @@
  * it, what resuming needs: optimizer/ (fp32 masters and moments) and state.json. Written under a temporary name, synced, renamed: a
  * checkpoint that exists is whole.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { ToolgradError } from '../errors.ts';
 import { writeAtomically } from './directory.ts';
@@ -38,19 +48,33 @@ export async function saveCheckpoint(
 ): Promise<string> {
   const folder = join(runPath, 'checkpoints', checkpointName(state.step));
   const temporary = `${folder}.tmp-${process.pid}`;
+  const replaced = `${temporary}-replaced`;
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(join(temporary, 'optimizer'), { recursive: true });
   try {
     await model.save(temporary);
     await model.saveOptimizer(join(temporary, 'optimizer', 'optimizer.safetensors'));
     writeAtomically(join(temporary, 'state.json'), `${JSON.stringify(state, null, 2)}\n`);
-    rmSync(folder, { recursive: true, force: true });
+    // Renamed away first: whenever the process dies, a whole checkpoint of this step is there under one of the names.
+    if (existsSync(folder)) renameSync(folder, replaced);
     renameSync(temporary, folder);
+    rmSync(replaced, { recursive: true, force: true });
+    syncFolder(join(runPath, 'checkpoints'));
   } catch (error) {
     rmSync(temporary, { recursive: true, force: true });
     throw error;
   }
   return folder;
+}
+
+/** Makes renames inside a folder last through a power cut. */
+function syncFolder(path: string): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** Folders of whole checkpoints under `runPath`, oldest first. */

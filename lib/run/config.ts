@@ -13,7 +13,7 @@ const positive = z.number().positive();
 const learningRate = {
   lr: positive.describe('peak learning rate'),
   warmup: countOrNone.default(0).describe('steps of linear warm-up'),
-  decay: z.enum(['constant', 'linear', 'cosine']).default('constant'),
+  decay: z.enum(['constant', 'linear', 'cosine']).default('constant').describe('after the warm-up'),
   final_ratio: rate.default(0).describe('learning rate at the last step as a share of lr'),
 };
 
@@ -35,7 +35,10 @@ export const configSchema = z.strictObject({
     .describe("the model's own template, or ChatML without a default system message"),
   model: z.strictObject({
     path: z.string().min(1).describe('Hugging Face folder or GGUF file'),
-    dtype: z.enum(['bfloat16', 'float32']).default('bfloat16'),
+    dtype: z
+      .enum(['bfloat16', 'float32'])
+      .default('bfloat16')
+      .describe('weights and KV cache; masters, moments and gradients are float32'),
     threads: countOrNone.default(0).describe('engine threads; 0 = one per core'),
   }),
   tasks: z
@@ -52,7 +55,7 @@ export const configSchema = z.strictObject({
     .prefault({}),
   sft: z
     .strictObject({
-      steps: countOrNone.default(0),
+      steps: countOrNone.default(0).describe('updates of the cold start; 0 = none'),
       batch: count.default(8).describe('traces per update'),
       traces: count.default(256).describe('traces to make when tasks.traces is not given'),
       code_share: rate
@@ -64,26 +67,51 @@ export const configSchema = z.strictObject({
     .prefault({}),
   rl: z
     .strictObject({
-      steps: countOrNone.default(0),
+      steps: countOrNone.default(0).describe('rollout batches; 0 = none'),
       prompts: count.default(8).describe('questions per rollout batch'),
       group: z.int().min(2).default(6).describe('rollouts per question'),
-      temperature: positive.default(1),
-      reward: z.enum(['correct', 'anchor', 'r1ci', 'retool', 'hermes']).default('anchor'),
-      advantage: z.enum(['grpo', 'rloo']).default('grpo'),
-      std: z.enum(['sample', 'population', 'none']).default('sample'),
+      temperature: positive
+        .default(1)
+        .describe('of sampling, and of every log-prob; training has no other filter'),
+      reward: z
+        .enum(['correct', 'anchor', 'r1ci', 'retool', 'hermes'])
+        .default('anchor')
+        .describe('docs/tasks.md; a program may pass its own function'),
+      advantage: z
+        .enum(['grpo', 'rloo'])
+        .default('grpo')
+        .describe('baseline: mean of the group, or of the others'),
+      std: z
+        .enum(['sample', 'population', 'none'])
+        .default('sample')
+        .describe("divide by the group's standard deviation; none = Dr.GRPO, RLOO"),
       eps: positive.default(1e-4).describe('added to the standard deviation'),
-      loss: z.enum(['ppo_clip', 'reinforce', 'gspo', 'gspo_token', 'cispo']).default('ppo_clip'),
-      reduction: z.enum(['token_mean', 'sequence_mean', 'sequence_sum', 'constant']).default('token_mean'),
-      clip_low: z.number().min(0).default(0.2),
-      clip_high: z.number().min(0).default(0.2),
-      dual_clip: z.number().min(0).default(0).describe('0 = off'),
+      loss: z
+        .enum(['ppo_clip', 'reinforce', 'gspo', 'gspo_token', 'cispo'])
+        .default('ppo_clip')
+        .describe('policy loss per token (docs/algorithm.md)'),
+      reduction: z
+        .enum(['token_mean', 'sequence_mean', 'sequence_sum', 'constant'])
+        .default('token_mean')
+        .describe('from tokens to one number over a mini-batch (docs/algorithm.md)'),
+      clip_low: z.number().min(0).default(0.2).describe('the ratio is clipped below 1 - clip_low'),
+      clip_high: z
+        .number()
+        .min(0)
+        .default(0.2)
+        .describe('and above 1 + clip_high; more than clip_low is clip-higher'),
+      dual_clip: z
+        .number()
+        .min(0)
+        .default(0)
+        .describe('c: for A < 0 the loss is at most -c A; more than 1, or 0 = off'),
       kl: z
         .enum(['none', 'k2', 'k3', 'k1+', 'k3+'])
         .default('none')
         .describe('KL to the reference, in the loss'),
-      kl_coef: z.number().min(0).default(0),
-      entropy_coef: z.number().min(0).default(0),
-      epochs: count.default(1),
+      kl_coef: z.number().min(0).default(0).describe('factor of the KL term'),
+      entropy_coef: z.number().min(0).default(0).describe('factor of the entropy bonus'),
+      epochs: count.default(1).describe('passes over a rollout batch'),
       mini_batches: count.default(1).describe('updates per epoch'),
       unmask_tool: z.boolean().default(false).describe("train on the tool's tokens too (ablation)"),
       ...learningRate,
@@ -92,34 +120,40 @@ export const configSchema = z.strictObject({
     .prefault({}),
   rollout: z
     .strictObject({
-      max_calls: countOrNone.default(4),
-      max_turns: count.default(5),
-      first_turn_tokens: count.default(512),
+      max_calls: countOrNone.default(4).describe('tool calls of a trajectory'),
+      max_turns: count.default(5).describe('turns of a trajectory, the answer included'),
+      first_turn_tokens: count.default(512).describe('new tokens in the first turn'),
       turn_tokens: count.default(512).describe('new tokens in each later turn'),
       total_tokens: count.default(2048).describe('prompt, model and tool tokens together'),
       seconds: z.number().min(0).default(0).describe('wall clock per trajectory; 0 = none'),
-      kv_memory_mb: count.default(512),
+      kv_memory_mb: count.default(512).describe('KV cache in MiB; decides how many trajectories run at once'),
     })
     .prefault({}),
   tool: z
     .strictObject({
-      seconds: positive.default(5),
-      memory_mb: count.default(512),
+      seconds: positive.default(5).describe('wall clock of a call'),
+      memory_mb: count.default(512).describe('memory of a process in MiB'),
       output_characters: count.default(2000).describe('output shown to the model; head and tail are kept'),
-      output_mb: count.default(1).describe('output kept at all'),
-      file_mb: count.default(16),
+      output_mb: count.default(1).describe('output kept at all, in MiB'),
+      file_mb: count.default(16).describe('size of one file in MiB'),
       workers: countOrNone.default(0).describe('calls at once; 0 = one per core'),
       python: z.string().nullable().default(null).describe('interpreter; default: python3 on PATH'),
     })
     .prefault({}),
   optim: z
     .strictObject({
-      beta1: rate.default(0.9),
-      beta2: rate.default(0.95),
-      eps: positive.default(1e-8),
-      weight_decay: z.number().min(0).default(0),
-      max_grad_norm: z.number().min(0).default(1).describe('0 = no clipping'),
-      micro_batch_tokens: countOrNone.default(0).describe('0 = derived from free memory'),
+      beta1: rate.default(0.9).describe('decay of the first moment'),
+      beta2: rate.default(0.95).describe('decay of the second moment'),
+      eps: positive.default(1e-8).describe('added to the root of the second moment'),
+      weight_decay: z.number().min(0).default(0).describe('of matrices; norms and biases are exempt'),
+      max_grad_norm: z
+        .number()
+        .min(0)
+        .default(1)
+        .describe('the global gradient norm is clipped to it; 0 = no clipping'),
+      micro_batch_tokens: countOrNone
+        .default(0)
+        .describe('tokens of a forward and backward pass; changes no bit; 0 = derived from free memory'),
     })
     .prefault({}),
   eval: z
@@ -143,7 +177,7 @@ export const configSchema = z.strictObject({
   checkpoint: z
     .strictObject({
       every: countOrNone.default(0).describe('steps between checkpoints; 0 = at the end of each phase only'),
-      keep_last: count.default(2),
+      keep_last: count.default(2).describe('checkpoints kept; the end of the cold start is kept besides'),
     })
     .prefault({}),
 });
@@ -199,7 +233,10 @@ export function configConflicts(config: Config): ConfigConflict[] {
   if (rl.dual_clip !== 0 && rl.loss !== 'ppo_clip') {
     conflict('rl.dual_clip', `dual_clip belongs to ppo_clip; rl.loss is ${rl.loss}`);
   }
-  if (rl.clip_low >= 1 && rl.loss !== 'reinforce') {
+  if (rl.loss === 'cispo' && rl.clip_low > 1) {
+    conflict('rl.clip_low', `expected at most 1 (no lower bound) with cispo, found ${rl.clip_low}`);
+  }
+  if (rl.loss !== 'cispo' && rl.loss !== 'reinforce' && rl.clip_low >= 1) {
     conflict(
       'rl.clip_low',
       `clip_low ${rl.clip_low} puts the lower ratio bound at or below 0; expected less than 1`,

@@ -4,17 +4,14 @@
  */
 import {
   appendFileSync,
-  closeSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ToolgradError } from '../errors.ts';
@@ -35,11 +32,20 @@ export interface RunDirectory {
 
 export type RunMode = 'new' | 'resume' | 'clean';
 
-/**
- * Open a run directory. `new` refuses one that holds a run; `resume` needs one; `clean` removes the run's own files first.
- * With `resume`, metrics after step `keepUntil` are dropped: the resumed run writes them again.
- */
-export function openRunDirectory(path: string, mode: RunMode): RunDirectory {
+/** What a run writes at the top of its directory. */
+const kOwnFiles = [
+  'config.yaml',
+  'env.json',
+  'metrics.jsonl',
+  'rollouts',
+  'eval',
+  'checkpoints',
+  'logs',
+  'README.md',
+];
+
+/** Throws ERR_RUN_EXISTS or ERR_RUN_MISSING when the directory cannot be opened in this mode; changes nothing. */
+export function checkRunDirectory(path: string, mode: RunMode): void {
   const root = resolve(path);
   const used = existsSync(join(root, 'config.yaml'));
   if (mode === 'new' && used) {
@@ -48,31 +54,33 @@ export function openRunDirectory(path: string, mode: RunMode): RunDirectory {
       `run directory ${path} already holds a run; add --resume to continue it, --clean to start over, or run=<other path>`,
     );
   }
-  if (mode === 'new' && existsSync(root) && readdirSync(root).length > 0) {
-    throw new ToolgradError(
-      'ERR_RUN_EXISTS',
-      `run directory ${path} is not empty and not a run; choose another with run=<path>`,
-    );
-  }
   if (mode === 'resume' && !used) {
     throw new ToolgradError(
       'ERR_RUN_MISSING',
       `run directory ${path} holds no run to resume (config.yaml is not there)`,
     );
   }
-  if (mode === 'clean' && used) {
-    for (const name of [
-      'config.yaml',
-      'env.json',
-      'metrics.jsonl',
-      'rollouts',
-      'eval',
-      'checkpoints',
-      'logs',
-      'README.md',
-    ]) {
-      rmSync(join(root, name), { recursive: true, force: true });
-    }
+  if (!used && existsSync(root) && !isEmptyFolder(root)) {
+    throw new ToolgradError(
+      'ERR_RUN_EXISTS',
+      `run directory ${path} is not empty and not a run; choose another with run=<path>`,
+    );
+  }
+}
+
+function isEmptyFolder(path: string): boolean {
+  return statSync(path).isDirectory() && readdirSync(path).length === 0;
+}
+
+/**
+ * Open a run directory. `new` refuses one that holds a run; `resume` needs one; `clean` removes the run's own files first.
+ * A directory that holds something else is never touched.
+ */
+export function openRunDirectory(path: string, mode: RunMode): RunDirectory {
+  checkRunDirectory(path, mode);
+  const root = resolve(path);
+  if (mode === 'clean') {
+    for (const name of kOwnFiles) rmSync(join(root, name), { recursive: true, force: true });
   }
   for (const folder of ['', 'rollouts', 'eval', 'checkpoints', 'logs'])
     mkdirSync(join(root, folder), { recursive: true });
@@ -92,14 +100,6 @@ export function openRunDirectory(path: string, mode: RunMode): RunDirectory {
     file: (name, text) => writeAtomically(join(root, name), text),
     log: (line) => appendFileSync(logPath, `${line}\n`),
   };
-}
-
-/** Drop the records of metrics.jsonl after optimizer step `step`; a torn last line is dropped too. */
-export function trimMetrics(path: string, step: number): void {
-  const file = join(path, 'metrics.jsonl');
-  if (!existsSync(file)) return;
-  const kept = readLines(file).filter((record) => typeof record.step === 'number' && record.step <= step);
-  writeAtomically(file, kept.map((record) => `${JSON.stringify(record)}\n`).join(''));
 }
 
 /** The records of a JSON-lines file; a last line without newline (a write that was cut off) is ignored. */
@@ -125,12 +125,10 @@ export function readLines(file: string): Record<string, unknown>[] {
 /** Write to a temporary name, sync, rename: a reader sees the old file or the new one. */
 export function writeAtomically(path: string, text: string): void {
   const temporary = `${path}.tmp-${process.pid}`;
-  const descriptor = openSync(temporary, 'w');
   try {
-    writeSync(descriptor, text);
-    fsyncSync(descriptor);
+    writeFileSync(temporary, text, { flush: true });
+    renameSync(temporary, path);
   } finally {
-    closeSync(descriptor);
+    rmSync(temporary, { force: true });
   }
-  renameSync(temporary, path);
 }

@@ -60,7 +60,7 @@ export type TrainEvent =
 export interface LoopHooks {
   /** Where to start: steps of each phase already done. */
   readonly done: { readonly sft: number; readonly rl: number };
-  /** Names of evaluations already on record. */
+  /** Evaluations already on record, as `evaluationKey` names them. */
   readonly evaluated: ReadonlySet<string>;
   readonly signal?: AbortSignal;
   onEvent(event: TrainEvent): void;
@@ -68,6 +68,11 @@ export interface LoopHooks {
   onCheckpoint(at: Progress): Promise<void>;
   /** The frozen model for the KL term, asked for when RL starts with a KL. */
   openReference(): Promise<EngineModel>;
+}
+
+/** Tells one evaluation of a run from another: a run made longer has a second `after RL`. */
+export function evaluationKey(name: string, step: number): string {
+  return `${name} @ ${step}`;
 }
 
 /** Run all phases to their end; rejects with the signal's reason when aborted, weights being those of the last whole step. */
@@ -179,7 +184,7 @@ async function evaluateAt(setup: Setup, hooks: LoopHooks, name: string, step: nu
   const withoutTool = config.eval.without_tool && name === 'after RL';
   for (const textOnly of withoutTool ? [false, true] : [false]) {
     const fullName = textOnly ? `${name}, no tool` : name;
-    if (hooks.evaluated.has(fullName)) continue;
+    if (hooks.evaluated.has(evaluationKey(fullName, step))) continue;
     const evaluation = await evaluate(
       plan.heldout.map((question, index) => setup.prompt(question, index, 1, textOnly)),
       plan.tasks,

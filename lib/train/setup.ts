@@ -169,10 +169,12 @@ export function adamwOptions(config: Config, lr: number): AdamWOptions {
 
 export function lossOptions(config: Config): LossOptions {
   const { rl } = config;
+  // The engine takes CISPO's bounds as they are, those of the others as distances from 1.
+  const absolute = rl.loss === 'cispo';
   return {
     kind: rl.loss,
-    clipLow: rl.clip_low,
-    clipHigh: rl.clip_high,
+    clipLow: absolute ? 1 - rl.clip_low : rl.clip_low,
+    clipHigh: absolute ? 1 + rl.clip_high : rl.clip_high,
     dualClip: rl.dual_clip,
     kl: rl.kl,
     klCoef: rl.kl_coef,

@@ -13,15 +13,17 @@ import {
   listCheckpoints,
   optimizerPath,
   pruneCheckpoints,
+  type RunState,
   readState,
   saveCheckpoint,
 } from '../run/checkpoint.ts';
 import type { Config } from '../run/config.ts';
-import { openRunDirectory, type RunDirectory, readLines, trimMetrics } from '../run/directory.ts';
+import { checkRunDirectory, openRunDirectory, type RunDirectory, readLines } from '../run/directory.ts';
 import { describeEnvironment } from '../run/environment.ts';
 import { evaluationRecord, rlMetrics, rolloutRecord, sftMetrics } from '../run/records.ts';
+import { compareWithRun, dropAfter } from '../run/resume.ts';
 import { formatConfig } from '../run/yaml.ts';
-import { type Progress, runLoop, type TrainEvent } from './loop.ts';
+import { evaluationKey, type Progress, runLoop, type TrainEvent } from './loop.ts';
 import { openSetup, type Setup, type UserParts } from './setup.ts';
 
 export interface TrainOptions extends UserParts {
@@ -54,88 +56,128 @@ export interface TrainResult {
 /** Train as `config` says. Rejects with a ToolgradError when the run cannot start or go on; see TrainResult for an abort. */
 export async function train(config: Config, options: TrainOptions = {}): Promise<TrainResult> {
   const mode = options.mode ?? 'new';
-  const directory = openRunDirectory(config.run, mode);
-  const resumed = mode === 'resume' ? lastCheckpoint(directory.path) : null;
+  if (config.sft.steps + config.rl.steps === 0) {
+    throw new ToolgradError('ERR_CONFIG', 'nothing to train: sft.steps and rl.steps are both 0');
+  }
+  // Everything that can be refused is refused before the run directory is touched.
+  checkRunDirectory(config.run, mode);
+  const changes = mode === 'resume' ? compareWithRun(config.run, config) : [];
+  // A run that was stopped before its first checkpoint goes on from its beginning.
+  const resumed = mode === 'resume' ? (listCheckpoints(config.run).at(-1) ?? null) : null;
   const state = resumed === null ? null : readState(resumed);
-  if (state !== null) trimMetrics(directory.path, state.step);
-  const environment = describeEnvironment();
-  directory.file('config.yaml', configText(config, options.commandLine));
-  directory.file('env.json', `${JSON.stringify(environment, null, 2)}\n`);
-  directory.log(
-    `attempt ${directory.attempt}, toolgrad ${packageVersion}, ${options.commandLine ?? 'started by a program'}`,
-  );
-
   const setup = await openSetup(config, options, resumed ?? undefined);
+  let directory: RunDirectory | null = null;
   try {
-    if (resumed !== null && state !== null) {
-      await setup.model.loadOptimizer(optimizerPath(resumed));
-      if (state.isa !== setup.model.isa) {
-        directory.log(
-          `warning: the checkpoint was written with ${state.isa}, this is ${setup.model.isa}: bits may differ`,
-        );
-      }
+    if (resumed !== null) await setup.model.loadOptimizer(optimizerPath(resumed));
+    directory = openRunDirectory(config.run, mode);
+    if (mode === 'resume') dropAfter(directory.path, state?.step ?? 0);
+    describeRun(directory, setup, options.commandLine);
+    for (const message of [...changes, ...otherBuild(state, setup)]) {
+      directory.log(`warning: ${message}`);
+      options.onEvent?.({ kind: 'warning', message });
     }
-    const evaluations = state === null ? [] : recordedEvaluations(directory.path, state.step);
-    options.onStart?.(setup, directory);
-    let saved: { at: number; folder: string } | null =
-      resumed === null || state === null ? null : { at: state.step, folder: resumed };
-    let last: Progress | null = null;
-    const save = async (at: Progress): Promise<void> => {
-      const folder = await saveCheckpoint(directory.path, checkpointable(setup), {
-        phase: at.phase,
-        phaseStep: at.phaseStep,
-        step: at.step,
-        isa: setup.model.isa,
-        version: packageVersion,
-      });
-      saved = { at: at.step, folder };
-      directory.log(`checkpoint ${folder}`);
-      pruneCheckpoints(
-        directory.path,
-        config.checkpoint.keep_last,
-        config.sft.steps > 0 ? [config.sft.steps] : [],
-      );
-    };
-    let interrupted = false;
-    try {
-      await runLoop(setup, {
-        done: {
-          sft: state === null ? 0 : state.phase === 'sft' ? state.phaseStep : config.sft.steps,
-          rl: state?.phase === 'rl' ? state.phaseStep : 0,
-        },
-        evaluated: new Set(evaluations.map(({ name }) => name)),
-        ...(options.signal ? { signal: options.signal } : {}),
-        onEvent(event) {
-          record(directory, setup, event, evaluations);
-          options.onEvent?.(event);
-        },
-        async onCheckpoint(at) {
-          last = at;
-          const due = config.checkpoint.every > 0 && at.step % config.checkpoint.every === 0;
-          if (due || at.phaseStep === at.phaseSteps) await save(at);
-        },
-        openReference: async () =>
-          loadModel(referencePath(config, directory.path), { dtype: config.model.dtype }),
-      });
-    } catch (error) {
-      if (options.signal?.aborted !== true) throw error;
-      interrupted = true;
-      const done = last as Progress | null;
-      if (done !== null && saved?.at !== done.step) await save(done);
-      directory.log('interrupted');
-    }
-    return {
-      path: directory.path,
-      interrupted,
-      checkpoint: (saved as { folder: string } | null)?.folder ?? null,
-      evaluations,
-    };
+    return await runIn(directory, setup, state, resumed, options);
   } catch (error) {
-    directory.log(`failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    directory?.log(`failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     throw error;
   } finally {
     await setup.close();
   }
+}
+
+/** The files that say what is run, on and with what. */
+function describeRun(directory: RunDirectory, setup: Setup, commandLine: string | undefined): void {
+  const { model, tool, config } = setup;
+  const environment = {
+    ...describeEnvironment(),
+    kernels: model.isa,
+    threads: model.threads,
+    tool: tool.describe,
+  };
+  directory.file('config.yaml', configText(config, commandLine));
+  directory.file('env.json', `${JSON.stringify(environment, null, 2)}\n`);
+  const started = commandLine ?? 'started by a program';
+  directory.log(`attempt ${directory.attempt}, toolgrad ${packageVersion}, ${started}`);
+}
+
+/** Why a resumed run may differ in bits from one that was never interrupted. */
+function otherBuild(state: RunState | null, setup: Setup): string[] {
+  if (state === null) return [];
+  const other = (what: string, before: string, now: string) =>
+    before === now
+      ? []
+      : [`the checkpoint was written with ${what} ${before}, this is ${now}: bits may differ`];
+  return [
+    ...other('kernels', state.isa, setup.model.isa),
+    ...other('toolgrad', state.version, packageVersion),
+  ];
+}
+
+async function runIn(
+  directory: RunDirectory,
+  setup: Setup,
+  state: RunState | null,
+  resumed: string | null,
+  options: TrainOptions,
+): Promise<TrainResult> {
+  const { config } = setup;
+  const evaluations = recordedEvaluations(directory.path);
+  options.onStart?.(setup, directory);
+  let saved: { at: number; folder: string } | null =
+    resumed === null || state === null ? null : { at: state.step, folder: resumed };
+  let last: { at: Progress; version: number } | null = null;
+  const save = async (at: Progress): Promise<void> => {
+    const folder = await saveCheckpoint(directory.path, checkpointable(setup), {
+      phase: at.phase,
+      phaseStep: at.phaseStep,
+      step: at.step,
+      isa: setup.model.isa,
+      version: packageVersion,
+    });
+    saved = { at: at.step, folder };
+    directory.log(`checkpoint ${folder}`);
+    pruneCheckpoints(
+      directory.path,
+      config.checkpoint.keep_last,
+      config.sft.steps > 0 ? [config.sft.steps] : [],
+    );
+  };
+  let interrupted = false;
+  try {
+    await runLoop(setup, {
+      done: {
+        sft: state === null ? 0 : state.phase === 'sft' ? state.phaseStep : config.sft.steps,
+        rl: state?.phase === 'rl' ? state.phaseStep : 0,
+      },
+      evaluated: new Set(evaluations.map(({ name, step }) => evaluationKey(name, step))),
+      ...(options.signal ? { signal: options.signal } : {}),
+      onEvent(event) {
+        record(directory, setup, event, evaluations);
+        options.onEvent?.(event);
+      },
+      async onCheckpoint(at) {
+        last = { at, version: setup.model.version };
+        const due = config.checkpoint.every > 0 && at.step % config.checkpoint.every === 0;
+        if (due || at.phaseStep === at.phaseSteps) await save(at);
+      },
+      openReference: async () =>
+        loadModel(referencePath(config, directory.path), { dtype: config.model.dtype }),
+    });
+  } catch (error) {
+    interrupted = options.signal?.aborted === true && error === options.signal.reason;
+    const done = last as { at: Progress; version: number } | null;
+    const unsaved = done !== null && saved?.at !== done.at.step;
+    // Whatever ended the run, the steps that were done are kept; weights in the middle of a step are not.
+    if (unsaved && setup.model.version === done.version) await save(done.at);
+    if (!interrupted) throw error;
+    directory.log('interrupted');
+  }
+  return {
+    path: directory.path,
+    interrupted,
+    checkpoint: (saved as { folder: string } | null)?.folder ?? null,
+    evaluations,
+  };
 }
 
 function record(
@@ -146,6 +188,7 @@ function record(
 ): void {
   switch (event.kind) {
     case 'rollout':
+    case 'warning':
       return;
     case 'sft':
       return directory.metrics(sftMetrics(event.at, event.report, event.lr));
@@ -182,33 +225,19 @@ function record(
   }
 }
 
-function recordedEvaluations(path: string, step: number): EvaluationSummary[] {
+/** The evaluations in metrics.jsonl: none in a new run, those up to the checkpoint in a resumed one. */
+function recordedEvaluations(path: string): EvaluationSummary[] {
   if (!existsSync(join(path, 'metrics.jsonl'))) return [];
-  return readLines(join(path, 'metrics.jsonl')).flatMap((line) =>
-    line.kind === 'evaluation' && Number(line.step) <= step
-      ? [
-          {
-            name: String(line.name),
-            step: Number(line.step),
-            accuracy: Number(line.accuracy),
-            tasks: line.tasks as Evaluation['tasks'],
-            callShare: Number(line.call_share),
-            questions: Number(line.questions),
-          },
-        ]
-      : [],
-  );
-}
-
-function lastCheckpoint(path: string): string {
-  const last = listCheckpoints(path).at(-1);
-  if (last === undefined) {
-    throw new ToolgradError(
-      'ERR_CHECKPOINT',
-      `${path} holds no checkpoint to resume from; start over with --clean`,
-    );
-  }
-  return last;
+  return readLines(join(path, 'metrics.jsonl'))
+    .filter(({ kind }) => kind === 'evaluation')
+    .map((line) => ({
+      name: String(line.name),
+      step: Number(line.step),
+      accuracy: Number(line.accuracy),
+      tasks: line.tasks as Evaluation['tasks'],
+      callShare: Number(line.call_share),
+      questions: Number(line.questions),
+    }));
 }
 
 /** The weights RL started from: the end of the cold start, or the base model. */
