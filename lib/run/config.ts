@@ -9,6 +9,7 @@ const count = z.int().min(1);
 const countOrNone = z.int().min(0);
 const rate = z.number().min(0).max(1);
 const positive = z.number().positive();
+const decayRate = z.number().min(0).lt(1);
 
 const learningRate = {
   lr: positive.describe('peak learning rate'),
@@ -142,8 +143,8 @@ export const configSchema = z.strictObject({
     .prefault({}),
   optim: z
     .strictObject({
-      beta1: rate.default(0.9).describe('decay of the first moment'),
-      beta2: rate.default(0.95).describe('decay of the second moment'),
+      beta1: decayRate.default(0.9).describe('decay of the first moment'),
+      beta2: decayRate.default(0.95).describe('decay of the second moment'),
       eps: positive.default(1e-8).describe('added to the root of the second moment'),
       weight_decay: z.number().min(0).default(0).describe('of matrices; norms and biases are exempt'),
       max_grad_norm: z

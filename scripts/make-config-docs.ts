@@ -1,0 +1,113 @@
+/**
+ * Writes docs/config.md from the schema in lib/run/config.ts: every key with its type, default, limits and meaning. A test
+ * compares the committed page with what this makes.
+ *
+ *   npx tsx scripts/make-config-docs.ts
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { packageRoot } from '../lib/package.ts';
+import { configSchema } from '../lib/run/config.ts';
+
+/** The parts of a JSON Schema that the config uses. */
+interface Schema {
+  readonly type?: string | readonly string[];
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly string[];
+  readonly items?: Schema;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly exclusiveMaximum?: number;
+  readonly properties?: Readonly<Record<string, Schema>>;
+}
+
+const kSections: Readonly<Record<string, string>> = {
+  model: 'The model to start from.',
+  tasks:
+    'Where questions and traces come from. Files and procedural tasks may be mixed; a file wins over `names` for its part.',
+  sft: 'The cold start: supervised fine-tuning on traces.',
+  rl: 'Reinforcement learning: one rollout batch and its updates per step.',
+  rollout: 'Limits of one trajectory, and the memory for all of them.',
+  tool: 'Limits of one Python call.',
+  optim: 'AdamW, for both phases.',
+  eval: 'Held-out questions.',
+  checkpoint: 'When to write checkpoints, and how many to keep.',
+};
+
+const kHead = `# Config
+
+*Made by \`npx tsx scripts/make-config-docs.ts\` from \`lib/run/config.ts\`; do not edit.*
+
+A config is a YAML file. Only \`model.path\`, something to learn from (\`tasks\`) and something to do (\`sft.steps\`, \`rl.steps\`) must
+be given. On the command line \`section.key=value\` overrides a key; values are YAML: \`rl.steps=20 'tasks.names=[gcd, order]'\`.
+An unknown key, a value of the wrong type or outside its limits, and a combination that cannot work stop the program before
+anything is loaded, with line, column and the nearest known name. The resolved config is written to the run directory.
+\`toolgrad train <config> --dry-run\` prints it with the memory plan and one tool call.
+
+Paths are relative to the working directory. A dash means that there is no default.
+`;
+
+/** The page. Throws when a key has no meaning to print. */
+export function configPage(): string {
+  const schema = z.toJSONSchema(configSchema, { io: 'input' }) as Schema;
+  const entries = Object.entries(schema.properties ?? {});
+  const sections = entries.filter(([, value]) => value.properties !== undefined);
+  const parts = [
+    kHead,
+    '## Top level\n',
+    rows(
+      '',
+      entries.filter(([, value]) => value.properties === undefined),
+    ),
+  ];
+  for (const [name, section] of sections) {
+    const about = kSections[name];
+    if (about === undefined)
+      throw new Error(`scripts/make-config-docs.ts: section ${name} has no introduction`);
+    parts.push(`\n## ${name}\n\n${about}\n`, rows(`${name}.`, Object.entries(section.properties ?? {})));
+  }
+  return `${parts.join('\n')}\n`;
+}
+
+function rows(prefix: string, keys: readonly [string, Schema][]): string {
+  const lines = keys.map(([key, schema]) => {
+    if (schema.description === undefined)
+      throw new Error(`lib/run/config.ts: ${prefix}${key} has no description`);
+    const cells = [
+      `\`${prefix}${key}\``,
+      typeOf(schema),
+      defaultOf(schema),
+      limitsOf(schema),
+      schema.description,
+    ];
+    return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  });
+  return ['| key | type | default | limits | meaning |', '|---|---|---|---|---|', ...lines].join('\n');
+}
+
+function typeOf(schema: Schema): string {
+  if (schema.enum !== undefined) return schema.enum.map((name) => `\`${name}\``).join(', ');
+  if (schema.type === 'array') return `list of ${schema.items?.type}s`;
+  return typeof schema.type === 'string' ? schema.type : (schema.type ?? []).join(' or ');
+}
+
+function defaultOf(schema: Schema): string {
+  return schema.default === undefined ? '-' : `\`${JSON.stringify(schema.default)}\``;
+}
+
+function limitsOf({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: Schema): string {
+  const limits: string[] = [];
+  if (exclusiveMinimum !== undefined) limits.push(`> ${exclusiveMinimum}`);
+  if (minimum !== undefined) limits.push(`≥ ${minimum}`);
+  if (maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER) limits.push(`≤ ${maximum}`);
+  if (exclusiveMaximum !== undefined) limits.push(`< ${exclusiveMaximum}`);
+  return limits.join(', ');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  writeFileSync(join(packageRoot, 'docs', 'config.md'), configPage());
+}
