@@ -35,9 +35,13 @@ double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// Median seconds of f over runs that together take about a third of a second (at least 5).
+struct Timing {
+  double median, best;
+};
+
+// Seconds of f over runs that together take about a third of a second (at least 5).
 template <class F>
-double median_seconds(F&& f) {
+Timing time_runs(F&& f) {
   f();
   std::vector<double> seconds;
   const double deadline = now_seconds() + 0.3;
@@ -46,8 +50,8 @@ double median_seconds(F&& f) {
     f();
     seconds.push_back(now_seconds() - start);
   }
-  std::nth_element(seconds.begin(), seconds.begin() + seconds.size() / 2, seconds.end());
-  return seconds[seconds.size() / 2];
+  std::sort(seconds.begin(), seconds.end());
+  return {seconds[seconds.size() / 2], seconds[0]};
 }
 
 constexpr int kFmaRounds = 200000, kChains = 12;
@@ -99,17 +103,17 @@ double peak_gflops(Isa isa, ThreadPool& pool) {
   if (isa == Isa::kAvx512) loop = fma_loop_avx512, lanes = 16;
   if (isa == Isa::kAvx2) loop = fma_loop_avx2, lanes = 8;
 #endif
-  const double seconds = median_seconds([&] {
+  const Timing time = time_runs([&] {
     pool.parallel_for(pool.threads(), [&](int64_t, int worker) { sink = loop(static_cast<float>(worker)); });
   });
-  return 2.0 * kFmaRounds * kChains * lanes * pool.threads() / seconds * 1e-9;
+  return 2.0 * kFmaRounds * kChains * lanes * pool.threads() / time.best * 1e-9;
 }
 
 // GB/s of reading memory far larger than the caches.
 double read_gbytes(ThreadPool& pool) {
   std::vector<uint64_t> memory(size_t{48} << 20, 1);  // 384 MiB
   const int64_t parts = 64, each = static_cast<int64_t>(memory.size()) / parts;
-  const double seconds = median_seconds([&] {
+  const Timing time = time_runs([&] {
     pool.parallel_for(parts, [&](int64_t part, int) {
       const uint64_t* p = memory.data() + part * each;
       uint64_t sums[8] = {};
@@ -118,7 +122,7 @@ double read_gbytes(ThreadPool& pool) {
       sink = static_cast<float>(sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7]);
     });
   });
-  return static_cast<double>(memory.size() * 8) / seconds * 1e-9;
+  return static_cast<double>(memory.size() * 8) / time.best * 1e-9;
 }
 
 std::vector<float> numbers(int64_t n) {
@@ -147,10 +151,13 @@ struct Bench {
   Isa isa;
   double peak, dram;
 
-  void print(const char* what, int64_t T, int64_t N, int64_t K, DType dtype, double flops, double seconds) const {
-    std::printf("%-10s T=%-5ld N=%-6ld K=%-5ld %-8s %9.3f ms %7.1f GFLOP/s %5.1f %% of peak", what,
-                static_cast<long>(T), static_cast<long>(N), static_cast<long>(K), dtype_name(dtype), seconds * 1e3,
-                flops / seconds * 1e-9, 100 * flops / seconds * 1e-9 / peak);
+  void print(const char* what, int64_t T, int64_t N, int64_t K, DType dtype, double flops, Timing time,
+             double calls = 1) const {
+    const double seconds = time.median / calls, best = time.best / calls;
+    std::printf(
+        "%-10s T=%-5ld N=%-6ld K=%-5ld %-8s %9.3f ms (best %9.3f) %7.1f GFLOP/s %5.1f %% (best %5.1f %%) of peak", what,
+        static_cast<long>(T), static_cast<long>(N), static_cast<long>(K), dtype_name(dtype), seconds * 1e3, best * 1e3,
+        flops / seconds * 1e-9, 100 * flops / seconds * 1e-9 / peak, 100 * flops / best * 1e-9 / peak);
     if (T <= 8) {
       const double bytes = static_cast<double>(N * K) * static_cast<double>(dtype_size(dtype));
       std::printf(" %6.1f GB/s of weights, %5.1f %% of DRAM", bytes / seconds * 1e-9,
@@ -166,29 +173,25 @@ struct Bench {
     for (int64_t i = 0; i < copies; ++i) w.push_back(std::make_unique<Weights>(ops, N, K, dtype));
     const std::vector<float> x = numbers(T * K);
     std::vector<float> y(static_cast<size_t>(T * N));
-    const double seconds = median_seconds([&] {
+    const Timing time = time_runs([&] {
       for (const auto& weights : w) ops.linear_forward({x.data(), weights->matrix, nullptr, nullptr, y.data(), T});
     });
-    print(what, T, N, K, dtype, 2.0 * static_cast<double>(T * N * K), seconds / static_cast<double>(copies));
+    print(what, T, N, K, dtype, 2.0 * static_cast<double>(T * N * K), time, static_cast<double>(copies));
   }
 
   void input(int64_t T, int64_t N, int64_t K, DType dtype) {
     const Weights w(ops, N, K, dtype);
     const std::vector<float> dy = numbers(T * N);
     std::vector<float> dx(static_cast<size_t>(T * K));
-    const double seconds = median_seconds([&] {
-      ops.linear_backward_input({dy.data(), w.matrix, dx.data(), T, false});
-    });
-    print("dx", T, N, K, dtype, 2.0 * static_cast<double>(T * N * K), seconds);
+    const Timing time = time_runs([&] { ops.linear_backward_input({dy.data(), w.matrix, dx.data(), T, false}); });
+    print("dx", T, N, K, dtype, 2.0 * static_cast<double>(T * N * K), time);
   }
 
   void weight(int64_t T, int64_t N, int64_t K) {
     const Weights dw(ops, N, K, DType::kF32);
     const std::vector<float> x = numbers(T * K), dy = numbers(T * N);
-    const double seconds = median_seconds([&] {
-      ops.linear_backward_weight({x.data(), dy.data(), dw.matrix, nullptr, T});
-    });
-    print("dw", T, N, K, DType::kF32, 2.0 * static_cast<double>(T * N * K), seconds);
+    const Timing time = time_runs([&] { ops.linear_backward_weight({x.data(), dy.data(), dw.matrix, nullptr, T}); });
+    print("dw", T, N, K, DType::kF32, 2.0 * static_cast<double>(T * N * K), time);
   }
 
   void head(int64_t R, int64_t V, int64_t C, DType dtype) {
@@ -197,11 +200,11 @@ struct Bench {
     std::vector<int32_t> labels(static_cast<size_t>(R), 3);
     std::vector<float> logprob(labels.size()), entropy(labels.size()), lse(labels.size()), dhidden(hidden.size());
     const double flops = 2.0 * static_cast<double>(R * V * C);
-    const double ahead = median_seconds([&] {
+    const Timing ahead = time_runs([&] {
       ops.head_forward({hidden.data(), w.matrix, labels.data(), 1.0f, logprob.data(), entropy.data(), lse.data(), R});
     });
     print("head", R, V, C, dtype, flops, ahead);
-    const double back = median_seconds([&] {
+    const Timing back = time_runs([&] {
       ops.head_backward({hidden.data(), w.matrix, labels.data(), 1.0f, lse.data(), entropy.data(), slope.data(),
                          slope.data(), dhidden.data(), dw.matrix, R});
     });
@@ -216,13 +219,13 @@ struct Bench {
     const std::vector<SampleKey> keys(temperature.size());
     std::vector<int32_t> token(temperature.size());
     std::vector<float> logprob(temperature.size());
-    const double seconds = median_seconds([&] {
+    const Timing time = time_runs([&] {
       ops.sample({logits.data(), temperature.data(), k.data(), p.data(), min_p.data(), keys.data(), token.data(),
                   logprob.data(), R, V});
     });
     std::printf("sample     R=%-5ld V=%-6ld top_k=%-3d top_p=%.2f      %9.3f ms %7.1f M logits/s\n",
-                static_cast<long>(R), static_cast<long>(V), top_k, static_cast<double>(top_p), seconds * 1e3,
-                static_cast<double>(R * V) / seconds * 1e-6);
+                static_cast<long>(R), static_cast<long>(V), top_k, static_cast<double>(top_p), time.median * 1e3,
+                static_cast<double>(R * V) / time.median * 1e-6);
   }
 };
 

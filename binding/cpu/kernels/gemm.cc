@@ -9,8 +9,7 @@
 namespace toolgrad::TOOLGRAD_ISA {
 namespace {
 
-constexpr int64_t kRowBlock = 384;          // rows that share one widened weight block
-constexpr int64_t kInlineWork = 64 * 1024;  // multiply-adds below which waking the pool costs more than it gains
+constexpr int64_t kRowBlock = 384;  // rows that share one widened weight block
 
 template <class W>
 void forward_task(const LinearForward& op, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1, float* wide,
@@ -27,7 +26,7 @@ void forward_task(const LinearForward& op, int64_t row0, int64_t row1, int64_t p
     const bool direct = op.residual == nullptr && columns == panels * kPanelRows;
     float* c = direct ? y : acc;
     const int64_t c_row = direct ? N : panels * kPanelRows;
-    forward_block(x, rows, K, panel(w, K, p), panels, c, c_row, wide);
+    forward_block(x, rows, K, panel(w, K, p), panels, c, c_row, wide, p + 2 * panels <= panel1);
     if (direct && op.bias == nullptr) continue;
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t n = 0; n < columns; n += kLanes) {
@@ -50,11 +49,12 @@ void linear_forward(const LinearForward& op, ThreadPool& pool, Scratch& scratch)
   const int64_t K = op.w.cols, N = op.w.rows;
   if (op.T <= 0 || N <= 0) return;
   const int64_t panels = div_up(N, kPanelRows);
-  const int64_t row_blocks = div_up(op.T, kRowBlock), block_rows = div_up(op.T, row_blocks);
-  const int64_t group = group_panels(block_rows);
   const int threads = pool.threads();
-  const bool small = op.T * K * N < kInlineWork;
-  const int64_t wanted = small || threads == 1 ? 1 : div_up(4 * threads, row_blocks);
+  const int64_t work = op.T * K * N;
+  const int64_t row_blocks = row_blocks_for(op.T, kRowBlock, div_up(panels, kTilePanels), threads, work);
+  const int64_t block_rows = div_up(op.T, row_blocks);
+  const int64_t group = group_panels(block_rows);
+  const int64_t wanted = column_tasks_for(row_blocks, threads, work);
   const int64_t groups_per_task = div_up(div_up(panels, group), wanted);
   const int64_t panels_per_task = groups_per_task * group, panel_tasks = div_up(panels, panels_per_task);
 

@@ -10,7 +10,6 @@ namespace toolgrad::TOOLGRAD_ISA {
 namespace {
 
 constexpr int64_t kRowBlock = 512;  // rows that share one transposed weight block
-constexpr int64_t kTasksPerThread = 4;
 
 template <class W>
 void input_task(const LinearBackwardInput& op, int64_t row0, int64_t row1, int64_t k0, int64_t k1, float* wide,
@@ -40,8 +39,10 @@ void linear_backward_input(const LinearBackwardInput& op, ThreadPool& pool, Scra
   if (op.T <= 0 || K <= 0) return;
   const int threads = pool.threads();
   const int64_t step = kTilePanels * kLanes, steps = div_up(K, step);
-  const int64_t row_blocks = div_up(op.T, kRowBlock), block_rows = div_up(op.T, row_blocks);
-  const int64_t wanted = threads == 1 ? 1 : div_up(kTasksPerThread * threads, row_blocks);
+  const int64_t work = op.T * K * op.w.rows;
+  const int64_t row_blocks = row_blocks_for(op.T, kRowBlock, steps, threads, work);
+  const int64_t block_rows = div_up(op.T, row_blocks);
+  const int64_t wanted = column_tasks_for(row_blocks, threads, work);
   const int64_t columns = div_up(steps, wanted) * step, column_tasks = div_up(K, columns);
   float* wide = scratch.floats(0, threads * kWideFloats);
   float* edge = scratch.floats(1, threads * block_rows * kLanes);
@@ -63,11 +64,12 @@ void linear_backward_weight(const LinearBackwardWeight& op, ThreadPool& pool, Sc
   if (op.T <= 0 || N <= 0) return;
   const int threads = pool.threads();
   const int64_t step = kTilePanels * kPanelRows, groups = div_up(N, step);
-  const int64_t wanted = threads == 1 ? 1 : kTasksPerThread * threads;
+  const int64_t wanted = column_tasks_for(1, threads, op.T * K * N);
   // Few panels: cut K as well, in whole strips.
   const int64_t parts = at_least(1, at_most(div_up(wanted, groups), K / (2 * kTileRows)));
   float* wide = scratch.floats(0, threads * kWideFloats);
-  pool.parallel_for(groups * parts, [&](int64_t task, int worker) {
+  const bool whole = wanted == 1;  // too small to share: one task runs all groups
+  auto run_part = [&](int64_t task, int worker) {
     const int64_t group = task / parts, part = task % parts;
     const int64_t n0 = group * step, columns = at_most(step, N - n0);
     const int64_t k0 = K * part / parts, k1 = K * (part + 1) / parts;
@@ -75,7 +77,11 @@ void linear_backward_weight(const LinearBackwardWeight& op, ThreadPool& pool, Sc
     backward_weight_block(op.x, K, op.dy + n0, N, op.T, dw, K, k0, k1, static_cast<int>(div_up(columns, kPanelRows)),
                           columns, wide + worker * kWideFloats);
     if (part == 0 && op.db != nullptr) add_bias_gradient(op, n0, n0 + columns);
-  });
+  };
+  if (whole)
+    for (int64_t task = 0; task < groups * parts; ++task) run_part(task, 0);
+  else
+    pool.parallel_for(groups * parts, run_part);
 }
 
 }  // namespace toolgrad::TOOLGRAD_ISA

@@ -22,6 +22,22 @@ TOOLGRAD_INLINE int64_t div_up(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
+constexpr int64_t kTasksPerThread = 4;       // so that a descheduled thread leaves the others something to take
+constexpr int64_t kInlineWork = 128 * 1024;  // multiply-adds below which waking the pool costs more than it gains
+
+// How many blocks to cut `rows` into: at most `most` rows each, and more where `columns` independent column tasks would
+// leave threads idle, but not below four strips. One block when the whole product is below kInlineWork.
+TOOLGRAD_INLINE int64_t row_blocks_for(int64_t rows, int64_t most, int64_t columns, int threads, int64_t work) {
+  const int64_t needed = div_up(rows, most);
+  if (threads == 1 || work < kInlineWork) return needed;
+  const int64_t wanted = at_most(div_up(kTasksPerThread * threads, columns), rows / (4 * kTileRows));
+  return at_least(needed, wanted);
+}
+// How many tasks to cut the columns into, given the row blocks.
+TOOLGRAD_INLINE int64_t column_tasks_for(int64_t row_blocks, int threads, int64_t work) {
+  return threads == 1 || work < kInlineWork ? 1 : div_up(kTasksPerThread * threads, row_blocks);
+}
+
 // Panels that are worked on together for this many rows.
 TOOLGRAD_INLINE int group_panels(int64_t rows) {
   return rows <= kTileRows ? tile_panels(static_cast<int>(rows)) : kTilePanels;
@@ -34,11 +50,12 @@ TOOLGRAD_INLINE const uint16_t* panel(const uint16_t* data, int64_t cols, int64_
   return data + index * cols * kPanelRows;
 }
 
+// `more`: the next `panels` panels come next, so fetch them ahead.
 // c[r][p * 16 + lane] = chain over k = 0..K-1 of x[r][k] * w(p)[k][lane], `panels` <= group_panels(rows) adjacent
 // panels.
 template <class W>
 void forward_block(const float* x, int64_t rows, int64_t K, const W* w, int panels, float* c, int64_t c_row,
-                   float* wide) {
+                   float* wide, bool more) {
   const int64_t blocks = div_up(K, kDepthBlock);
   const bool widen = sizeof(W) == 2 && rows > (kWidenStrips - 1) * kTileRows;
   int64_t k0 = 0;
@@ -52,6 +69,9 @@ void forward_block(const float* x, int64_t rows, int64_t K, const W* w, int pane
         for (int64_t i = 0; i < depth; ++i) store(to + i * kLanes, load_weight(from + i * kLanes));
       }
       run_strips<Rows::kApart, float>(rows, panels, {depth, x + k0, K, wide, depth * kLanes, c, c_row, kLanes, k0 > 0});
+    } else if (more) {
+      run_strips<Rows::kApartAhead, W>(
+          rows, panels, {depth, x + k0, K, b, K * kLanes, c, c_row, kLanes, k0 > 0, panels * K * kLanes});
     } else {
       run_strips<Rows::kApart, W>(rows, panels, {depth, x + k0, K, b, K * kLanes, c, c_row, kLanes, k0 > 0});
     }

@@ -28,8 +28,9 @@ constexpr int tile_panels(int rows) {
 #endif
 
 // How the rows of `a` lie: each row contiguous over the depth (a[r * stride + i]), or the rows of one depth step
-// together (a[i * stride + r]).
-enum class Rows { kApart, kTogether };
+// together (a[i * stride + r]). kApartAhead is kApart that also fetches b + ahead, the weights of the next call, into
+// L2.
+enum class Rows { kApart, kApartAhead, kTogether };
 
 TOOLGRAD_INLINE Vec load_weight(const float* p) {
   return load(p);
@@ -47,7 +48,8 @@ struct TileArgs {
   int64_t b_panel;
   float* c;
   int64_t c_row, c_panel;
-  bool load_c;  // continue the chains in c; otherwise start from 0
+  bool load_c;        // continue the chains in c; otherwise start from 0
+  int64_t ahead = 0;  // elements from b to what Rows::kApartAhead fetches
 };
 
 template <int MR, int NP, Rows kRows, class W>
@@ -68,13 +70,18 @@ __attribute__((noinline)) void tile(const TileArgs<W>& t) {
   constexpr int kGroups = (MR + 2) / 3;
   const float* a[kGroups];
 #pragma GCC unroll 4
-  for (int g = 0; g < kGroups; ++g) a[g] = t.a + (kRows == Rows::kApart ? 3 * g * t.a_stride : 3 * g);
-  const int64_t row_step = kRows == Rows::kApart ? t.a_stride : 1;
-  const int64_t depth_step = kRows == Rows::kApart ? 1 : t.a_stride;
+  for (int g = 0; g < kGroups; ++g) a[g] = t.a + (kRows == Rows::kTogether ? 3 * g : 3 * g * t.a_stride);
+  const int64_t row_step = kRows == Rows::kTogether ? 1 : t.a_stride;
+  const int64_t depth_step = kRows == Rows::kTogether ? t.a_stride : 1;
   const W* b = t.b;
   const int64_t b_panel = t.b_panel;
+  const int64_t ahead = t.ahead;
   for (int64_t i = 0; i < t.depth; ++i) {
     Vec w[NP];
+    if constexpr (kRows == Rows::kApartAhead) {
+#pragma GCC unroll 8
+      for (int p = 0; p < NP; ++p) __builtin_prefetch(b + p * b_panel + ahead, 0, 2);
+    }
 #pragma GCC unroll 8
     for (int p = 0; p < NP; ++p) w[p] = load_weight(b + p * b_panel);
 #pragma GCC unroll 16
@@ -146,17 +153,21 @@ void run_tile(int rows, int panels, const TileArgs<W>& t) {
   }
 }
 
-// `rows` rows of any number in strips of nearly equal height.
+// `rows` rows of any number in strips of nearly equal height. With kApartAhead only the first strip fetches ahead.
 template <Rows kRows, class W>
 void run_strips(int64_t rows, int panels, const TileArgs<W>& t) {
   const int64_t strips = (rows + kTileRows - 1) / kTileRows;
   int64_t first = 0;
   for (int64_t s = 0; s < strips; ++s) {
     const int64_t last = rows * (s + 1) / strips;
+    const int height = static_cast<int>(last - first);
     TileArgs<W> strip = t;
-    strip.a += first * (kRows == Rows::kApart ? t.a_stride : 1);
+    strip.a += first * (kRows == Rows::kTogether ? 1 : t.a_stride);
     strip.c += first * t.c_row;
-    run_tile<kRows, W>(static_cast<int>(last - first), panels, strip);
+    if (kRows == Rows::kApartAhead && s > 0)
+      run_tile<Rows::kApart, W>(height, panels, strip);
+    else
+      run_tile<kRows, W>(height, panels, strip);
     first = last;
   }
 }

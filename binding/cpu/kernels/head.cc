@@ -26,7 +26,8 @@ void tile_logits(const float* hidden, int64_t rows, PackedMatrix w, int64_t tile
   const W* data = static_cast<const W*>(w.data);
   for (int p = 0; p < panels; p += group) {
     const int now = static_cast<int>(at_most(group, panels - p));
-    forward_block(hidden, rows, C, panel(data, C, first + p), now, out + p * kLanes, out_row, wide);
+    forward_block(hidden, rows, C, panel(data, C, first + p), now, out + p * kLanes, out_row, wide,
+                  p + 2 * now <= panels);
   }
 }
 
@@ -36,10 +37,6 @@ void any_tile_logits(const float* hidden, int64_t rows, PackedMatrix w, int64_t 
     tile_logits<uint16_t>(hidden, rows, w, tile_index, out, out_row, wide);
   else
     tile_logits<float>(hidden, rows, w, tile_index, out, out_row, wide);
-}
-
-TOOLGRAD_INLINE int tile_columns(int64_t V, int64_t tile_index) {
-  return static_cast<int>(at_most(kVocabTile, V - tile_index * kVocabTile));
 }
 
 struct GradientRow {
@@ -79,12 +76,15 @@ void head_forward(const HeadForward& op, ThreadPool& pool, Scratch& scratch) {
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t row0 = op.R * block / blocks, rows = op.R * (block + 1) / blocks - row0;
     const float* hidden = op.hidden + row0 * C;
-    pool.parallel_for(tiles, [&](int64_t t, int worker) {
+    const int64_t parts = row_blocks_for(rows, rows, tiles, threads, rows * C * V);
+    pool.parallel_for(tiles * parts, [&](int64_t task, int worker) {
+      const int64_t t = task / parts, part = task % parts;
+      const int64_t first = rows * part / parts, last = rows * (part + 1) / parts;
       float* my_logits = logits + worker * most_rows * kVocabTile;
-      any_tile_logits(hidden, rows, op.w, t, my_logits, kVocabTile, wide + worker * kWideFloats);
+      any_tile_logits(hidden + first * C, last - first, op.w, t, my_logits, kVocabTile, wide + worker * kWideFloats);
       const int n = tile_columns(V, t);
-      for (int64_t r = 0; r < rows; ++r) {
-        const float* row = my_logits + r * kVocabTile;
+      for (int64_t r = first; r < last; ++r) {
+        const float* row = my_logits + (r - first) * kVocabTile;
         stats[r * tiles + t] = digest_tile(row, n, inv_temperature);
         const int64_t label = op.labels[row0 + r] - t * kVocabTile;
         if (label >= 0 && label < n) label_z[r] = row[label] * inv_temperature;
@@ -116,12 +116,15 @@ void head_backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
     const float* hidden = op.hidden + row0 * C;
     for (int64_t v0 = 0; v0 < V; v0 += kBackwardColumns) {
       const int64_t v1 = at_most(V, v0 + kBackwardColumns), tiles = div_up(v1 - v0, kVocabTile);
-      pool.parallel_for(tiles, [&](int64_t t, int worker) {
-        const int64_t tile_index = v0 / kVocabTile + t;
+      const int64_t parts = row_blocks_for(rows, rows, tiles, threads, rows * C * (v1 - v0));
+      pool.parallel_for(tiles * parts, [&](int64_t task, int worker) {
+        const int64_t t = task / parts, part = task % parts, tile_index = v0 / kVocabTile + t;
+        const int64_t first = rows * part / parts, last = rows * (part + 1) / parts;
         float* my_dz = dz + t * kVocabTile;
-        any_tile_logits(hidden, rows, op.w, tile_index, my_dz, kBackwardColumns, wide + worker * kWideFloats);
+        any_tile_logits(hidden + first * C, last - first, op.w, tile_index, my_dz + first * kBackwardColumns,
+                        kBackwardColumns, wide + worker * kWideFloats);
         const int n = tile_columns(V, tile_index);
-        for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t r = first; r < last; ++r) {
           const int64_t i = row0 + r, label = op.labels[i] - tile_index * kVocabTile;
           logits_to_gradient(my_dz + r * kBackwardColumns, n,
                              {op.lse[i], op.entropy[i], op.d_logprob[i], op.d_entropy[i], inv_temperature,

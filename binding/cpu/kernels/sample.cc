@@ -14,10 +14,6 @@ namespace {
 
 constexpr int64_t kTilesPerTask = 16;
 
-TOOLGRAD_INLINE int tile_columns(int64_t V, int64_t t) {
-  return static_cast<int>(at_most(kVocabTile, V - t * kVocabTile));
-}
-
 // Order-preserving map of floats (not NaN) to unsigned integers; -0 and +0 map to the same key.
 TOOLGRAD_INLINE uint32_t sortable(float z) {
   const uint32_t bits = bits_of(z + 0.0f);

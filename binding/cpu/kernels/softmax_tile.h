@@ -11,6 +11,12 @@
 
 namespace toolgrad::TOOLGRAD_ISA {
 
+// Columns of tile t of a vocabulary of V.
+TOOLGRAD_INLINE int tile_columns(int64_t V, int64_t t) {
+  const int64_t left = V - t * kVocabTile;
+  return static_cast<int>(left < kVocabTile ? left : kVocabTile);
+}
+
 struct TileStats {
   float max;       // -inf when every z is -inf (then the sums are 0)
   float sum;       // sum of e^(z - max)
