@@ -11,13 +11,9 @@ import { createModel } from '../../lib/model/model.ts';
 import { loadTokenizer } from '../../lib/text/tokenizer.ts';
 import { learningRate } from '../../lib/train/schedule.ts';
 import { crossEntropy } from '../../lib/train/sft.ts';
-import { trainTokenizer } from './bpe.ts';
 import { corpusDocument } from './corpus.ts';
+import { corpusSeed, demoVocabSize, trainDemoTokenizer } from './tokenizer.ts';
 
-const kCorpusSeed = 20261;
-const kVocab = 512;
-const kSpecials = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
-const kTokenizerDocuments = 30_000;
 /** Documents from here on are not trained on; they measure the loss. */
 const kHeldout = 1_000_000_000;
 const kTokensPerStep = 4096;
@@ -39,9 +35,7 @@ const output = process.argv[2] ?? 'assets/demo-base';
 const steps = Number(process.argv[3] ?? 1200);
 
 mkdirSync(output, { recursive: true });
-const documents = Array.from({ length: kTokenizerDocuments }, (_, i) => corpusDocument(kCorpusSeed, i));
-const { tokenizer: tokenizerJson } = trainTokenizer(documents, kVocab, kSpecials);
-writeFileSync(join(output, 'tokenizer.json'), JSON.stringify(tokenizerJson));
+writeFileSync(join(output, 'tokenizer.json'), JSON.stringify(trainDemoTokenizer()));
 writeFileSync(
   join(output, 'tokenizer_config.json'),
   `${JSON.stringify(
@@ -65,7 +59,7 @@ const endOfText = id('<|endoftext|>');
 const model = await createModel(
   {
     arch: 'llama',
-    vocabSize: kVocab,
+    vocabSize: demoVocabSize,
     hiddenSize: 256,
     layers: 4,
     heads: 4,
@@ -84,7 +78,7 @@ const model = await createModel(
     padTokenId: endOfText,
     dtype: 'bfloat16',
   },
-  { seed: BigInt(kCorpusSeed), trainable: true },
+  { seed: BigInt(corpusSeed), trainable: true },
 );
 
 /** A packed batch of whole documents, each its own sequence, from document `next` on. */
@@ -93,7 +87,7 @@ function batch(first: number, tokensWanted: number) {
   let total = 0;
   let next = first;
   while (total < tokensWanted) {
-    const ids = tokenizer.encode(corpusDocument(kCorpusSeed, next));
+    const ids = tokenizer.encode(corpusDocument(corpusSeed, next));
     next += 1;
     const piece = new Int32Array(ids.length + 2);
     piece[0] = endOfText;
