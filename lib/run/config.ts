@@ -192,12 +192,15 @@ export interface ConfigConflict {
   readonly message: string;
 }
 
-/** Combinations that cannot work; empty when the config is sound. */
-export function configConflicts(config: Config): ConfigConflict[] {
+/**
+ * Combinations that cannot work; empty when the config is sound. With `ownTasks` the program brings tasks of its own, so the
+ * config need not name any.
+ */
+export function configConflicts(config: Config, ownTasks = false): ConfigConflict[] {
   const conflicts: ConfigConflict[] = [];
   const conflict = (path: string, message: string) => conflicts.push({ path: path.split('.'), message });
   const { tasks, sft, rl, rollout, eval: evaluation } = config;
-  const generated = tasks.names.length > 0;
+  const generated = ownTasks || tasks.names.length > 0;
   if (rl.steps > 0 && !generated && tasks.train === null) {
     conflict('rl.steps', 'RL needs questions: name tasks (tasks.names) or give a file (tasks.train)');
   }

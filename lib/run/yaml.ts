@@ -13,10 +13,15 @@ function configError(message: string): ToolgradError {
 }
 
 /**
- * Parse and check a config. `source` names it in messages (a file name); `overrides` are `a.b=value`, values in YAML.
- * Throws ToolgradError ERR_CONFIG.
+ * Parse and check a config. `source` names it in messages (a file name); `overrides` are `a.b=value`, values in YAML. With
+ * `ownTasks` it need not say where questions come from: the caller gives tasks to `train`. Throws ToolgradError ERR_CONFIG.
  */
-export function parseConfig(text: string, source: string, overrides: readonly string[] = []): Config {
+export function parseConfig(
+  text: string,
+  source: string,
+  overrides: readonly string[] = [],
+  options: { readonly ownTasks?: boolean } = {},
+): Config {
   const lines = new LineCounter();
   const document: Document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
   if (document.errors.length > 0) {
@@ -43,7 +48,7 @@ export function parseConfig(text: string, source: string, overrides: readonly st
     const problems = parsed.error.issues.flatMap((issue) => explain(issue, document.toJS(), where));
     throw configError(problems.join('\n'));
   }
-  const conflicts = configConflicts(parsed.data);
+  const conflicts = configConflicts(parsed.data, options.ownTasks);
   if (conflicts.length > 0) {
     throw configError(
       conflicts.map(({ path, message }) => `${where(path, false)}: ${path.join('.')}: ${message}`).join('\n'),

@@ -40,6 +40,15 @@ export async function planQuestions(config: Config, userTasks: readonly Task[] =
   const byName = new Map(generated.map((task) => [task.name, task]));
   const format = traceFormats[config.format];
   const { sft, rl, seed } = config;
+  const needed =
+    (sft.steps > 0 && config.tasks.traces === null) ||
+    (rl.steps > 0 && config.tasks.train === null) ||
+    (config.eval.questions > 0 && config.tasks.heldout === null);
+  if (needed && generated.length === 0) {
+    throw new RangeError(
+      'tasks: expected tasks to make questions of, found none: name them in tasks.names, give files, or pass tasks to train()',
+    );
+  }
 
   const traces =
     sft.steps === 0
