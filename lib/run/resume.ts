@@ -28,7 +28,8 @@ const kFree: ReadonlySet<string> = new Set([
  */
 export function compareWithRun(path: string, config: Config): string[] {
   const file = join(path, 'config.yaml');
-  const before = flatten(parseConfig(readFileSync(file, 'utf8'), file));
+  // It was checked when the run began; its tasks may be the program's own.
+  const before = flatten(parseConfig(readFileSync(file, 'utf8'), file, [], { ownTasks: true }));
   const now = flatten(config);
   const changed = [...now].filter(([key, value]) => before.get(key) !== value);
   const line = ([key, value]: [string, string]) => `${key}: ${before.get(key)} before, ${value} now`;
