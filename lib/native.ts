@@ -8,6 +8,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { errorMessage, ToolgradError } from './errors.ts';
+import type { NativeKernels } from './model/kernels/call.ts';
 import type { NativeModelFunctions } from './model/native-model.ts';
 import { libraryFloor, packageRoot, packageVersion } from './package.ts';
 
@@ -61,6 +62,8 @@ export interface NativeAddon extends NativeModelFunctions {
   ): { advantages: Float32Array; deadGroups: number };
   /** The instruction set of the kernels (TOOLGRAD_ISA chooses) and all that this processor runs. Throws ERR_ISA. */
   isaInfo(): { chosen: string; supported: string[] };
+  /** The ops of lib/model/kernels. */
+  kernels: NativeKernels;
 }
 
 let addon: NativeAddon | undefined;

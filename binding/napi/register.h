@@ -7,7 +7,7 @@ namespace toolgrad {
 
 void register_weights(Napi::Env env, Napi::Object exports);   // weights.cc: inspectWeights, readTensor
 void register_losses(Napi::Env env, Napi::Object exports);    // losses.cc: groupAdvantages
-void register_kernels(Napi::Env env, Napi::Object exports);   // kernels.cc: isaInfo, one function per op
+void register_kernels(Napi::Env env, Napi::Object exports);   // kernels.cc: isaInfo, kernels
 void register_model(Napi::Env env, Napi::Object exports);     // model.cc: planMemory, modelOpen, modelScore, …
 void register_kv_cache(Napi::Env env, Napi::Object exports);  // kv_cache.cc: kvOpen, kvStep, …
 

@@ -1,0 +1,139 @@
+/**
+ * The public API of toolgrad. Everything a user may want to call or replace is exported here by name; importing it loads no
+ * native code. What a symbol does is written where it is defined.
+ */
+
+// Errors and the package itself.
+export { errorCode, errorMessage, ToolgradError } from './errors.ts';
+// Evaluation.
+export {
+  type Evaluation,
+  type EvaluationOptions,
+  evaluate,
+  isCorrect,
+  type TaskScore,
+} from './eval/evaluate.ts';
+export type { ModelConfig, ParameterShape } from './model/config.ts';
+export { parameterCount, parameterShapes, parseHfConfig, toHfConfig } from './model/config.ts';
+// Models and the engine.
+export type {
+  AdamWOptions,
+  EngineModel,
+  KvCache,
+  LossBatch,
+  LossOptions,
+  LossResult,
+  MemoryPlan,
+  PackedBatch,
+  SampleSeed,
+  SamplingParams,
+  Scores,
+  StepResult,
+  StepRow,
+  UpdateResult,
+  WeightDtype,
+} from './model/engine.ts';
+export type { ModelSource, TokenizerSource } from './model/files.ts';
+export { openModelFiles } from './model/files.ts';
+// Ops on your own buffers.
+export * as kernels from './model/kernels.ts';
+export type { CreateOptions, ModelOptions } from './model/model.ts';
+export { createModel, loadModel, Model, planMemory } from './model/model.ts';
+export { type ModelAndTokenizer, openModel } from './model/open.ts';
+export { type DType, describeTensor, Tensor, type TensorArrays, type TensorLayout } from './model/tensor.ts';
+export { packageVersion } from './package.ts';
+// Rollouts.
+export { Ledger, type LedgerJson, Origin } from './rollout/ledger.ts';
+export { type RolloutOptions, type RolloutPrompt, type RolloutResult, rollout } from './rollout/rollout.ts';
+export type {
+  CallRecord,
+  RolloutLimits,
+  RolloutStats,
+  ToolLimits,
+  Trajectory,
+  TrajectoryEnd,
+} from './rollout/trajectory.ts';
+export { listCheckpoints, type RunState, readState } from './run/checkpoint.ts';
+// Runs: config, checkpoints, environment.
+export { type Config, configSchema } from './run/config.ts';
+export { describeEnvironment, type Environment } from './run/environment.ts';
+export { formatConfig, parseConfig } from './run/yaml.ts';
+export {
+  accepted,
+  type Comparison,
+  compareInteger,
+  compareList,
+  compareText,
+  compareTextIgnoringCase,
+  rejected,
+  type Verdict,
+} from './tasks/answer.ts';
+export { type DemoTaskName, demoTask, demoTaskNames, demoTasks } from './tasks/demo.ts';
+export { verifyExpression } from './tasks/game24.ts';
+// Tasks, verifiers and rewards.
+export { makeTask, type TaskName, taskNames, tasks } from './tasks/index.ts';
+export { DataError, type JsonlOptions, loadJsonlTask, readJsonl } from './tasks/jsonl.ts';
+export { verifyNumber } from './tasks/number.ts';
+export { createRandom, type Random } from './tasks/random.ts';
+export {
+  anchorReward,
+  correctReward,
+  hermesReward,
+  type Reward,
+  type RewardParts,
+  r1ciReward,
+  retoolReward,
+  rewards,
+  type ScoredCall,
+  type ScoredInput,
+  scoreTrajectory,
+  sumOfParts,
+} from './tasks/reward.ts';
+export {
+  type Draw,
+  type FixedTask,
+  type Generator,
+  type ProceduralTask,
+  proceduralTask,
+  type Question,
+  type QuestionsOptions,
+  questions,
+  type Split,
+  type Task,
+} from './tasks/task.ts';
+export { type ChatMessage, type ChatOptions, renderPrompt, renderText } from './text/chat.ts';
+export type {
+  MessageOptions,
+  ParseEvent,
+  ToolFormat,
+  ToolSegment,
+  TurnParser,
+} from './text/formats/index.ts';
+export { checkFormat, formats, hermes, r1ci, retool } from './text/formats/index.ts';
+// Text: tokenizers, chat templates, the formats of tool calls.
+export type { AddedToken, TextPart, TextStream, Tokenizer } from './text/tokenizer.ts';
+export { loadTokenizer, saveTokenizer, tokenizerFromGguf } from './text/tokenizer.ts';
+// Tools.
+export { openPythonTool, type PythonTool, type PythonToolOptions } from './tools/python.ts';
+export {
+  checkToolRequest,
+  type Tool,
+  type ToolRequest,
+  type ToolResult,
+  type ToolStatus,
+} from './tools/tool.ts';
+// Training.
+export { type AdvantageOptions, type GroupAdvantages, groupAdvantages } from './train/advantage.ts';
+export { type GrpoOptions, type GrpoStep, grpoStep, type ScoredTrajectory } from './train/grpo.ts';
+export type { Progress, RlStepReport, TrainEvent } from './train/loop.ts';
+export { type Scored, scoreRollouts } from './train/score.ts';
+export { openSetup, type Setup, type UserParts } from './train/setup.ts';
+export { crossEntropy, type SftStep, sftStep, traceLedger } from './train/sft.ts';
+export {
+  type LoadTracesOptions,
+  loadTraces,
+  makeTraces,
+  type Trace,
+  type TraceOptions,
+} from './train/traces.ts';
+export { type EvaluationSummary, type TrainOptions, type TrainResult, train } from './train/train.ts';
