@@ -132,12 +132,12 @@ export const configSchema = z.strictObject({
     .prefault({}),
   tool: z
     .strictObject({
-      seconds: positive.default(5).describe('wall clock of a call'),
-      memory_mb: count.default(512).describe('memory of a process in MiB'),
+      seconds: z.number().min(0.001).max(86_400).default(5).describe('wall clock of a call'),
+      memory_mb: z.int().min(64).default(512).describe('memory of a process in MiB'),
       output_characters: count.default(2000).describe('output shown to the model; head and tail are kept'),
-      output_mb: count.default(1).describe('output kept at all, in MiB'),
+      output_mb: count.max(64).default(1).describe('output kept at all, in MiB'),
       file_mb: count.default(16).describe('size of one file in MiB'),
-      workers: countOrNone.default(0).describe('calls at once; 0 = one per core'),
+      workers: countOrNone.max(1024).default(0).describe('calls at once; 0 = one per core'),
       python: z.string().nullable().default(null).describe('interpreter; default: python3 on PATH'),
     })
     .prefault({}),
@@ -263,6 +263,10 @@ export function configConflicts(config: Config, ownTasks = false): ConfigConflic
       'rollout.max_turns',
       `${rollout.max_calls} calls and a last answer need ${rollout.max_calls + 1} turns; max_turns is ${rollout.max_turns}`,
     );
+  }
+  for (const key of ['every', 'without_tool'] as const) {
+    if (evaluation.questions > 0 || !evaluation[key]) continue;
+    conflict(`eval.${key}`, `there is nothing to evaluate, because eval.questions is 0: leave ${key} out`);
   }
   if (evaluation.samples > 1 && evaluation.temperature === 0) {
     conflict(

@@ -34,14 +34,17 @@ export function parseConfig(
   for (const override of overrides) applyOverride(document, override, overridden);
 
   const where = (path: readonly PropertyKey[], ofKey: boolean): string => {
-    if (overridden.has(path.join('.'))) return `argument ${path.join('.')}`;
+    const name = path.join('.');
+    const argument = [...overridden].find((key) => name === key || name.startsWith(`${key}.`));
+    if (argument !== undefined) return `argument ${argument}`;
     for (let depth = path.length; depth > 0; depth--) {
       const range = rangeOf(document, path.slice(0, depth), ofKey && depth === path.length);
       if (range === null) continue;
       const { line, col } = lines.linePos(range);
       return `${source}:${line}:${col}`;
     }
-    return source;
+    const inside = [...overridden].find((key) => key.startsWith(`${name}.`));
+    return inside === undefined ? source : `argument ${inside}`;
   };
   const parsed = configSchema.safeParse(document.toJS());
   if (!parsed.success) {
