@@ -2,7 +2,8 @@
 //
 // Forward: logits of a row block exist one tile at a time, per worker; per-tile statistics [rows, tiles] are merged in
 // tile order. Backward: logits of a row block and a few tiles are recomputed and turned into dz in place; then dhidden
-// continues its chain over v, and dw its chain over rows. Every chain has one order: bits do not depend on R, blocks or
+// gets one chain per tile, added in tile order (a single chain over V loses four digits), and dw continues its chain over
+// rows. Every chain has one order: bits do not depend on R, blocks or
 // threads. Memory: O(row block * (tiles + kBackwardColumns)), never [R, V].
 #include "cpu/kernels/gemm_block.h"
 #include "cpu/kernels/kernels.h"
@@ -61,6 +62,15 @@ TOOLGRAD_INLINE void logits_to_gradient(float* z, int n, const GradientRow& row)
   if (row.label >= 0 && row.label < n) z[row.label] += row.d_logprob * row.inv_temperature;
 }
 
+// sum[r][k] += part[r][k] for columns [k0, k1); `first`: sum = part.
+void add_columns(const float* part, float* sum, int64_t rows, int64_t C, int64_t k0, int64_t k1, bool first) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* from = part + r * C;
+    float* to = sum + r * C;
+    for (int64_t k = k0; k < k1; ++k) to[k] = first ? from[k] : to[k] + from[k];
+  }
+}
+
 }  // namespace
 
 void head_forward(const HeadForward& op, ThreadPool& pool, Scratch& scratch) {
@@ -111,6 +121,7 @@ void head_backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
   float* wide = scratch.floats(0, threads * kWideFloats);
   float* edge = scratch.floats(1, threads * most_rows * kLanes);
   float* dz = scratch.floats(2, most_rows * kBackwardColumns);
+  float* partial = scratch.floats(3, most_rows * C);  // dhidden of one tile; tasks own different columns
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t row0 = op.R * block / blocks, rows = op.R * (block + 1) / blocks - row0;
     const float* hidden = op.hidden + row0 * C;
@@ -142,13 +153,17 @@ void head_backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
           float* my_edge = edge + worker * most_rows * kLanes;
           for (int64_t k = k0; k < k1; k += column_step) {
             const int now = static_cast<int>(div_up(at_most(column_step, k1 - k), kLanes));
-            float* dhidden = op.dhidden + row0 * C;
-            if (op.w.dtype == DType::kBF16)
-              backward_input_block(dz, kBackwardColumns, rows, static_cast<const uint16_t*>(op.w.data), C, v0, v1, k,
-                                   now, dhidden, C, v0 == 0, my_wide, my_edge);
-            else
-              backward_input_block(dz, kBackwardColumns, rows, static_cast<const float*>(op.w.data), C, v0, v1, k, now,
-                                   dhidden, C, v0 == 0, my_wide, my_edge);
+            for (int64_t v = v0; v < v1; v += kVocabTile) {
+              const int64_t end = at_most(v1, v + kVocabTile);
+              const float* tile_dz = dz + (v - v0);
+              if (op.w.dtype == DType::kBF16)
+                backward_input_block(tile_dz, kBackwardColumns, rows, static_cast<const uint16_t*>(op.w.data), C, v,
+                                     end, k, now, partial, C, true, my_wide, my_edge);
+              else
+                backward_input_block(tile_dz, kBackwardColumns, rows, static_cast<const float*>(op.w.data), C, v, end,
+                                     k, now, partial, C, true, my_wide, my_edge);
+              add_columns(partial, op.dhidden + row0 * C, rows, C, k, at_most(C, k + now * kLanes), v == 0);
+            }
           }
         } else {
           const int64_t from = (task - column_parts) * group, columns = at_most(group, v1 - v0 - from);
