@@ -9,7 +9,10 @@ const loss = { kind: 'ppo_clip', clipLow: 0.2, clipHigh: 0.28 } as const;
 
 /** Numbers from -size to size that look random, the same in every run. */
 const noise = (count: number, size: number, seed: number) =>
-  Float32Array.from({ length: count }, (_, i) => size * Math.sin(12.9898 * (i + 1) + 78.233 * seed));
+  Float32Array.from(
+    { length: count },
+    (_, i) => size * Math.sin(1e4 * Math.sin(12.9898 * (i + 1) + 78.233 * seed)),
+  );
 
 /** A weight of row-major fp32 with its gradient and what AdamW keeps beside it. */
 function parameter(rows: number, columns: number, seed: number) {
@@ -19,11 +22,14 @@ function parameter(rows: number, columns: number, seed: number) {
 }
 
 const x = Tensor.from(noise(ROWS * INPUT, 1, 1), [ROWS, INPUT]);
-const right = Int32Array.from({ length: ROWS }, (_, row) => (row * 7) % 8);
+const right = Int32Array.from({ length: ROWS }, (_, row) => {
+  const eight = x.data.subarray(row * INPUT, row * INPUT + 8);
+  return eight.indexOf(Math.max(...eight)); // the word of the largest of the first eight inputs
+});
 const [layer, head] = [parameter(WIDTH, INPUT, 2), parameter(WORDS, WIDTH, 3)];
 const weight = Tensor.from(new Float32Array(ROWS).fill(1 / ROWS)); // the mean over all rows
 
-for (let step = 1; step <= 60; step++) {
+for (let step = 1; step <= 100; step++) {
   // Act: one word per row, from the policy.
   const hidden = await kernels.linear({ x, weight: layer.weight });
   const logits = await kernels.linear({ x: hidden, weight: head.weight });
@@ -44,5 +50,5 @@ for (let step = 1; step <= 60; step++) {
     await kernels.adamw({ master, m, v, grad, lr: 0.03, step });
     grad.data.fill(0);
   }
-  if (step % 15 === 1 || step === 60) console.log(`step ${step}: reward ${mean.toFixed(2)}`);
+  if (step % 33 === 1) console.log(`step ${step}: reward ${mean.toFixed(2)}`);
 }

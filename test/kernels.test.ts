@@ -232,14 +232,7 @@ test('attention of packed sequences and its gradients', async (t) => {
   const { dq, dk, dv } = await kernels.attentionBackward({ dout, q, k, v, out, lse, seqStarts });
   const loss = (a: reference.Numbers, b: reference.Numbers, c: reference.Numbers) =>
     inner(reference.attention(a, b, c, shape), dout.data);
-  close(
-    t,
-    'dv',
-    dv.data,
-    numericGradient((x) => loss(q.data, k.data, x), v.data),
-    1e-5,
-  );
-  // Every 7th number of q and k: differences of all of them would take a while.
+  // Every 7th number: differences of all of them would take a while.
   const some = (gradient: reference.Numbers) => Array.from(gradient).filter((_, i) => i % 7 === 0);
   const part = (data: Float32Array, f: (all: Float64Array) => number) =>
     numericGradient(
@@ -258,6 +251,13 @@ test('attention of packed sequences and its gradients', async (t) => {
     'dk',
     some(dk.data),
     part(k.data, (x) => loss(q.data, x, v.data)),
+    1e-5,
+  );
+  close(
+    t,
+    'dv',
+    some(dv.data),
+    part(v.data, (x) => loss(q.data, k.data, x)),
     1e-5,
   );
 
