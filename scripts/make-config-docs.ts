@@ -51,6 +51,18 @@ anything is loaded, with line, column and the nearest known name. The resolved c
 Paths are relative to the working directory. A dash means that there is no default.
 `;
 
+const kTail = `
+## Environment variables
+
+| variable | meaning |
+|---|---|
+| \`TOOLGRAD_THREADS\` | engine threads where \`model.threads\` is 0 and for \`kernels.*\`; default: one per core. Changes no bit |
+| \`TOOLGRAD_ISA\` | \`portable\`, \`avx2\` or \`avx512\`: the kernel build, instead of the best that the processor runs |
+| \`TOOLGRAD_DEBUG\` | set to anything: the command line prints the stack of an error |
+| \`TOOLGRAD_PREBUILD\` | folder whose \`build/Release\` holds the addon to load, instead of the package's |
+| \`NO_COLOR\` | no colours on a terminal |
+`;
+
 /** The page. Throws when a key has no meaning to print. */
 export function configPage(): string {
   const schema = z.toJSONSchema(configSchema, { io: 'input' }) as Schema;
@@ -70,7 +82,7 @@ export function configPage(): string {
       throw new Error(`scripts/make-config-docs.ts: section ${name} has no introduction`);
     parts.push(`\n## ${name}\n\n${about}\n`, rows(`${name}.`, Object.entries(section.properties ?? {})));
   }
-  return `${parts.join('\n')}\n`;
+  return `${parts.join('\n')}\n${kTail}`;
 }
 
 function rows(prefix: string, keys: readonly [string, Schema][]): string {
