@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { ToolgradError } from '../errors.ts';
 import type { KvCache, StepRow } from '../model/engine.ts';
-import type { Model } from '../model/model.ts';
+import { availableMemory, type Model } from '../model/model.ts';
 import { openModel } from '../model/open.ts';
 import type { ChatMessage } from '../text/chat.ts';
 import { renderPrompt } from '../text/chat.ts';
@@ -37,7 +37,7 @@ export function chatCommand(program: Command): void {
 async function chat(path: string, flags: ChatFlags): Promise<void> {
   const number = (name: string, text: string, low: number, high: number) => {
     const value = Number(text);
-    if (!(value >= low && value <= high)) {
+    if (!(text.trim() !== '' && value >= low && value <= high)) {
       throw new ToolgradError(
         'ERR_USAGE',
         `--${name}: expected a number from ${low} to ${high}, found ${text}`,
@@ -45,13 +45,18 @@ async function chat(path: string, flags: ChatFlags): Promise<void> {
     }
     return value;
   };
-  const limit = number('tokens', flags.tokens, 1, 1e6);
+  const whole = (name: string, text: string, low: number, high: number) => {
+    const value = number(name, text, low, high);
+    if (Number.isInteger(value)) return value;
+    throw new ToolgradError('ERR_USAGE', `--${name}: expected a whole number, found ${text}`);
+  };
+  const limit = whole('tokens', flags.tokens, 1, 1e6);
   const sampling = {
     temperature: number('temperature', flags.temperature, 0, 100),
     topK: 0,
     topP: number('top-p', flags.topP, 0, 1),
     minP: 0,
-    runSeed: BigInt(number('seed', flags.seed, 0, Number.MAX_SAFE_INTEGER)),
+    runSeed: BigInt(whole('seed', flags.seed, 0, Number.MAX_SAFE_INTEGER)),
     step: 0,
     prompt: 0,
     sample: 0,
@@ -61,7 +66,10 @@ async function chat(path: string, flags: ChatFlags): Promise<void> {
   }
   const { model, tokenizer } = await openModel(path, { dtype: flags.dtype });
   try {
-    const pages = Math.ceil(model.config.maxPositionEmbeddings / model.memory.kvPageTokens);
+    // Models that take a hundred thousand tokens get what fits into a quarter of the memory.
+    const { kvPageTokens, kvBytesPerPage } = model.memory;
+    const most = Math.ceil(model.config.maxPositionEmbeddings / kvPageTokens);
+    const pages = Math.max(1, Math.min(most, Math.floor(availableMemory() / 4 / kvBytesPerPage)));
     using cache = model.openKvCache(pages);
     const lines = createInterface({
       input: process.stdin,
@@ -100,11 +108,12 @@ async function answer(
   limit: number,
 ): Promise<{ text: string; tokens: number }> {
   const ids = renderPrompt(tokenizer, messages);
-  const most = Math.min(limit, model.config.maxPositionEmbeddings - ids.length);
+  const room = Math.min(model.config.maxPositionEmbeddings, cache.pagesTotal * model.memory.kvPageTokens);
+  const most = Math.min(limit, room - ids.length);
   if (most < 1) {
     throw new ToolgradError(
       'ERR_USAGE',
-      `the conversation has ${ids.length} tokens, the model takes ${model.config.maxPositionEmbeddings}`,
+      `the conversation has ${ids.length} tokens, there is room for ${room}`,
     );
   }
   cache.clear();

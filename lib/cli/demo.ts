@@ -3,18 +3,17 @@
  * is assets/demo.yaml, the base model assets/demo-base; nothing here is special to the demo but what is shown at the end.
  */
 import { existsSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ToolgradError } from '../errors.ts';
 import { packageRoot } from '../package.ts';
 import { checkpointName } from '../run/checkpoint.ts';
 import { readLines } from '../run/directory.ts';
-import { train } from '../train/train.ts';
 import { duration, styled } from '../view/format.ts';
-import { evaluationTable, runView } from '../view/progress.ts';
+import { evaluationTable } from '../view/progress.ts';
 import { type TrajectoryRecord, transcript } from '../view/transcript.ts';
-import { interruptible } from './interrupt.ts';
-import { readConfig } from './train.ts';
+import { invocation, shortPath } from './invocation.ts';
+import { readConfig, trainOnConsole } from './train.ts';
 
 export function demoCommand(program: Command, exit: (code: number) => void): void {
   program
@@ -29,27 +28,20 @@ export function demoCommand(program: Command, exit: (code: number) => void): voi
 
 async function demo(overrides: readonly string[]): Promise<number> {
   const started = performance.now();
-  const asset = (name: string) => relative(process.cwd(), join(packageRoot, 'assets', name));
+  const asset = (name: string) => shortPath(join(packageRoot, 'assets', name));
   const config = readConfig(asset('demo.yaml'), [
     `model.path=${JSON.stringify(asset('demo-base'))}`,
     `run=${freeRunName()}`,
     ...overrides,
   ]);
-  const view = runView();
-  const result = await interruptible((signal) =>
-    train(config, {
-      commandLine: ['toolgrad demo', ...overrides].join(' '),
-      signal,
-      onStart: (setup, directory) => view.start(setup, directory.path),
-      onEvent: (event) => view.event(event),
-    }),
-  ).finally(() => view.end());
-  if (result.interrupted) {
-    process.stdout.write(
-      `interrupted; go on with: toolgrad train ${join(relative(process.cwd(), result.path), 'config.yaml')} --resume\n`,
+  if (config.sft.steps === 0 || config.rl.steps === 0 || config.eval.questions === 0) {
+    throw new ToolgradError(
+      'ERR_USAGE',
+      'the demo compares SFT with RL: expected sft.steps, rl.steps and eval.questions above 0',
     );
-    return 130;
   }
+  const { result, code } = await trainOnConsole(config, ['demo', ...overrides], 'new');
+  if (code !== 0) return code;
   const steps = config.sft.steps + config.rl.steps;
   for (const [title, step] of [
     ['before training', 0],
@@ -64,19 +56,12 @@ async function demo(overrides: readonly string[]): Promise<number> {
     );
   }
   process.stdout.write(`\n${evaluationTable(result.evaluations)}\n\n`);
-  const of = (name: string) => result.evaluations.find((evaluation) => evaluation.name === name);
-  const [sft, rl] = [of('after SFT'), of('after RL')];
-  if (sft === undefined || rl === undefined) {
-    throw new ToolgradError(
-      'ERR_USAGE',
-      'the demo compares SFT with RL: leave both phases and the evaluation on',
-    );
-  }
-  const gain = Math.round(100 * (rl.accuracy - sft.accuracy));
+  const of = (name: string) => result.evaluations.find((evaluation) => evaluation.name === name)!.accuracy;
+  const gain = Math.round(100 * (of('after RL') - of('after SFT')));
   process.stdout.write(
     `RL changed the share of right answers by ${gain >= 0 ? '+' : ''}${gain} points over SFT, ${duration((performance.now() - started) / 1000)} in all\n` +
       `run directory: ${result.path}\n` +
-      `look into it:  npx toolgrad show ${relative(process.cwd(), result.path)} ${steps}\n`,
+      `look into it:  ${invocation(['show', shortPath(result.path), String(steps)])}\n`,
   );
   return 0;
 }

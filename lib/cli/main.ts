@@ -10,6 +10,7 @@ import { chatCommand } from './chat.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
+import { Interrupted } from './interrupt.ts';
 import { showCommand } from './show.ts';
 import { trainCommand } from './train.ts';
 
@@ -40,6 +41,7 @@ async function main(): Promise<number> {
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof Interrupted) return 130;
     process.stderr.write(`toolgrad: ${errorMessage(error)}\n`);
     if (process.env.TOOLGRAD_DEBUG !== undefined && error instanceof Error)
       process.stderr.write(`${error.stack}\n`);
@@ -48,5 +50,10 @@ async function main(): Promise<number> {
     return usage ? 2 : 1;
   }
 }
+
+// A reader that went away (`| head`) is no reason to lose a run: its directory has everything.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
 
 process.exitCode = await main();

@@ -1,14 +1,16 @@
 /** `toolgrad train <config.yaml> [key=value ...]` and its dry run. */
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ToolgradError } from '../errors.ts';
 import type { Config } from '../run/config.ts';
 import { formatConfig, parseConfig } from '../run/yaml.ts';
 import { openSetup, toolLimits } from '../train/setup.ts';
-import { train } from '../train/train.ts';
+import { type TrainResult, train } from '../train/train.ts';
 import { bytes } from '../view/format.ts';
 import { evaluationTable, runView } from '../view/progress.ts';
 import { interruptible } from './interrupt.ts';
+import { invocation, shortPath } from './invocation.ts';
 
 interface TrainFlags {
   resume?: boolean;
@@ -38,14 +40,8 @@ export function trainCommand(program: Command, exit: (code: number) => void): vo
           '--resume continues a run and --clean removes it: give one of them',
         );
       }
-      const commandLine = `toolgrad train ${path}${overrides.length > 0 ? ` ${overrides.join(' ')}` : ''}`;
-      exit(
-        await runAndReport(
-          config,
-          commandLine,
-          flags.resume === true ? 'resume' : flags.clean === true ? 'clean' : 'new',
-        ),
-      );
+      const mode = flags.resume === true ? 'resume' : flags.clean === true ? 'clean' : 'new';
+      exit(await runAndReport(config, ['train', path, ...overrides], mode));
     });
 }
 
@@ -64,31 +60,39 @@ export function readConfig(path: string, overrides: readonly string[]): Config {
 /** Train with lines on the console; returns the exit code. */
 async function runAndReport(
   config: Config,
-  commandLine: string,
+  args: readonly string[],
   mode: 'new' | 'resume' | 'clean',
 ): Promise<number> {
+  const { result, code } = await trainOnConsole(config, args, mode);
+  if (code !== 0) return code;
+  if (result.evaluations.length > 0) process.stdout.write(`\n${evaluationTable(result.evaluations)}\n`);
+  process.stdout.write(`\nrun directory: ${result.path}\nmodel: ${result.checkpoint}\n`);
+  return 0;
+}
+
+/** Trains, showing the run; when it is interrupted, says how to go on and returns code 130. */
+export async function trainOnConsole(
+  config: Config,
+  args: readonly string[],
+  mode: 'new' | 'resume' | 'clean',
+): Promise<{ result: TrainResult; code: number }> {
   const view = runView();
-  const result = await interruptible((signal) =>
+  const result = await interruptible('the steps done are being saved', (signal) =>
     train(config, {
       mode,
-      commandLine,
+      commandLine: ['toolgrad', ...args].join(' '),
       signal,
       onStart: (setup, directory) => view.start(setup, directory.path),
       onEvent: (event) => view.event(event),
     }),
   ).finally(() => view.end());
-  if (result.interrupted) {
-    const again = `${commandLine} --resume`;
-    process.stdout.write(
-      result.checkpoint === null
-        ? `interrupted before the first step was done; start again with --clean\n`
-        : `interrupted; checkpoint ${result.checkpoint}\ngo on with: ${again}\n`,
-    );
-    return 130;
-  }
-  if (result.evaluations.length > 0) process.stdout.write(`\n${evaluationTable(result.evaluations)}\n`);
-  process.stdout.write(`\nrun directory: ${result.path}\nmodel: ${result.checkpoint}\n`);
-  return 0;
+  if (!result.interrupted) return { result, code: 0 };
+  const again = invocation(['train', shortPath(join(result.path, 'config.yaml')), '--resume']);
+  process.stdout.write(
+    `interrupted; ${result.checkpoint === null ? 'no step was done yet' : `checkpoint ${result.checkpoint}`}\n` +
+      `go on with: ${again}\n`,
+  );
+  return { result, code: 130 };
 }
 
 async function dryRun(config: Config): Promise<void> {

@@ -26,6 +26,12 @@ export function bytes(count: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
+/** 32 K, 4.6 M, 1.5 B. */
+export function parameters(count: number): string {
+  if (count < 1e6) return `${Math.round(count / 1e3)} K`;
+  return count < 1e9 ? `${(count / 1e6).toFixed(1)} M` : `${(count / 1e9).toFixed(1)} B`;
+}
+
 /** Columns lined up by width; the first is left-aligned, the others right-aligned. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = header.map((title, column) =>

@@ -7,7 +7,7 @@ import type { Progress, RlStepReport, TrainEvent } from '../train/loop.ts';
 import type { Setup } from '../train/setup.ts';
 import type { SftStep } from '../train/sft.ts';
 import type { EvaluationSummary } from '../train/train.ts';
-import { bytes, duration, percent, styled, table } from './format.ts';
+import { bytes, duration, parameters, percent, styled, table } from './format.ts';
 
 export interface RunView {
   start(setup: Setup, path: string): void;
@@ -21,6 +21,7 @@ export function runView(out: NodeJS.WriteStream = process.stdout): RunView {
   const repaint = out.isTTY === true;
   let status = false;
   let lastPaint = 0;
+  let explained = false;
   const eta = new Map<string, number[]>();
 
   const clear = () => {
@@ -42,9 +43,9 @@ export function runView(out: NodeJS.WriteStream = process.stdout): RunView {
           if (!repaint || now - lastPaint < 100) return;
           lastPaint = now;
           clear();
-          out.write(
-            `  rollouts ${event.done}/${event.total} done, ${event.running} writing, ${event.inTool} waiting for Python`,
-          );
+          const text = `  rollouts ${event.done}/${event.total} done, ${event.running} writing, ${event.inTool} waiting for Python`;
+          // A line that wraps could not be removed again.
+          out.write(text.slice(0, Math.max(0, (out.columns || 80) - 1)));
           status = true;
           return;
         }
@@ -55,7 +56,11 @@ export function runView(out: NodeJS.WriteStream = process.stdout): RunView {
           if (phaseStep % Math.ceil(phaseSteps / 20) !== 0 && phaseStep !== phaseSteps) return;
           return line(sftLine(event.at, event.report, event.lr, left));
         }
+        case 'warning':
+          return line(styled('yellow', `warning: ${event.message}`));
         case 'rl':
+          if (!explained) for (const text of kLegend) line(styled('dim', text));
+          explained = true;
           return line(rlLine(event.at, event.report, remaining(event.at, event.report.seconds)));
         case 'evaluation': {
           const { accuracy, callShare, seconds, questions, lost } = event.evaluation;
@@ -82,13 +87,19 @@ export function runView(out: NodeJS.WriteStream = process.stdout): RunView {
 function header(setup: Setup, path: string): string[] {
   const { config, model, plan, tool } = setup;
   const { memory } = model;
+  const { sft, rl } = config;
   const training = memory.weightBytes + memory.masterBytes + memory.momentBytes + memory.gradientBytes;
-  const millions = (model.parameterCount / 1e6).toFixed(1);
   return [
-    `model  ${config.model.path}: ${millions} M parameters, ${model.dtype}, ${model.isa}`,
+    `model  ${config.model.path}: ${parameters(model.parameterCount)} parameters, ${model.dtype}, ${model.isa} kernels on ${model.threads} threads`,
     `memory ${bytes(training)} weights, masters, moments, gradients; ${bytes(memory.activationBytesPerToken * setup.microBatchTokens + memory.activationBytesFixed)} activations (${setup.microBatchTokens} tokens a micro-batch); ${bytes(setup.cache.pagesTotal * memory.kvBytesPerPage)} KV cache`,
     `tool   ${tool.describe}`,
-    `data   ${plan.traces.length} traces, ${config.rl.prompts} questions x ${config.rl.group} rollouts a step, ${plan.heldout.length} held-out questions`,
+    `data   ${[
+      ...(sft.steps > 0
+        ? [`SFT: ${sft.steps} steps of ${sft.batch} out of ${plan.traces.length} worked examples`]
+        : []),
+      ...(rl.steps > 0 ? [`RL: ${rl.steps} steps of ${rl.prompts} questions x ${rl.group} rollouts`] : []),
+      `${plan.heldout.length} held-out questions`,
+    ].join('; ')}`,
     `run    ${path}`,
   ];
 }
@@ -99,10 +110,17 @@ function sftLine(at: Progress, report: SftStep, lr: number, left: number): strin
     `loss ${report.loss.toFixed(3)}`,
     `grad ${report.gradNorm.toFixed(2)}`,
     `lr ${lr.toExponential(1)}`,
-    `${Math.round(report.tokens / report.seconds)} tok/s`,
+    `${whole(report.tokens / report.seconds, 5)} tok/s`,
     `eta ${duration(left)}`,
   ].join('  ');
 }
+
+/** Shown before the first RL line. */
+const kLegend = [
+  '   reward: mean of a rollout | solved: right answers | calls: Python calls of a rollout | tool errors: share of calls that failed',
+  '   gap: recomputed minus sampled log-prob, always 0 | dead: questions whose rollouts all earned the same and teach nothing',
+  '   gen, tool, upd: seconds of writing, of waiting for Python, and of learning',
+];
 
 function rlLine(at: Progress, report: RlStepReport, left: number): string {
   const { grpo, rollout } = report;
@@ -110,18 +128,26 @@ function rlLine(at: Progress, report: RlStepReport, left: number): string {
   const mean = (values: number[]) =>
     values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
   const groups = new Set(report.scored.map(({ trajectory }) => trajectory.prompt)).size;
+  const share = (part: number) => percent(part).padStart(4);
   return [
     `rl ${counter(at)}`,
-    `reward ${mean(scored.map(({ reward }) => reward)).toFixed(2)}`,
-    `solved ${percent(mean(scored.map(({ correct }) => (correct ? 1 : 0))))}`,
+    `reward ${mean(scored.map(({ reward }) => reward))
+      .toFixed(2)
+      .padStart(5)}`,
+    `solved ${share(mean(scored.map(({ correct }) => (correct ? 1 : 0))))}`,
     `calls ${mean(scored.map(({ trajectory }) => trajectory.calls.length)).toFixed(2)}`,
-    `tool errors ${percent(rollout.toolErrors / Math.max(1, rollout.calls))}`,
+    `tool errors ${share(rollout.toolErrors / Math.max(1, rollout.calls))}`,
     `gap ${grpo.logprobGap}`,
-    `dead ${grpo.deadGroups}/${groups}`,
-    `${Math.round(rollout.sampled / Math.max(1e-9, report.rolloutSeconds))} tok/s`,
+    `dead ${whole(grpo.deadGroups, String(groups).length)}/${groups}`,
+    ...(grpo.lost > 0 ? [`lost ${grpo.lost}`] : []),
+    `${whole(rollout.sampled / Math.max(1e-9, report.rolloutSeconds), 5)} tok/s`,
     `gen ${rollout.engineSeconds.toFixed(1)}s tool ${rollout.toolWaitSeconds.toFixed(1)}s upd ${grpo.seconds.toFixed(1)}s`,
     `eta ${duration(left)}`,
   ].join('  ');
+}
+
+function whole(value: number, width: number): string {
+  return String(Math.round(value)).padStart(width);
 }
 
 function counter(at: Progress): string {
