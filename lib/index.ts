@@ -124,8 +124,18 @@ export {
 } from './tools/tool.ts';
 // Training.
 export { type AdvantageOptions, type GroupAdvantages, groupAdvantages } from './train/advantage.ts';
+export {
+  cutRows,
+  lossMask,
+  lossWeights,
+  packIds,
+  packRows,
+  type Reduction,
+  type Row,
+} from './train/batch.ts';
 export { type GrpoOptions, type GrpoStep, grpoStep, type ScoredTrajectory } from './train/grpo.ts';
 export type { Progress, RlStepReport, TrainEvent } from './train/loop.ts';
+export { type LearningRate, learningRate } from './train/schedule.ts';
 export { type Scored, scoreRollouts } from './train/score.ts';
 export { openSetup, type Setup, type UserParts } from './train/setup.ts';
 export { crossEntropy, type SftStep, sftStep, traceLedger } from './train/sft.ts';

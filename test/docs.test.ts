@@ -67,7 +67,7 @@ const examples = ['README.md', 'docs/embedding.md', 'docs/python-tool.md', 'docs
 );
 
 test('the examples of the documentation are type-checked', (t) => {
-  t.is(examples.length, 8);
+  t.is(examples.length, 9);
   const sources = new Map(examples.map((example) => [join(packageRoot, `${example.name}.ts`), example]));
   const { config } = ts.readConfigFile(join(packageRoot, 'tsconfig.json'), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, packageRoot);
@@ -128,6 +128,8 @@ test.serial('the examples of the documentation run', async (t) => {
   t.regex(output, /step 3, gap 0\nstep 4, gap 0\nbefore: /);
   t.regex(output, /What is 1 \+ 2 \+ \.\.\. \+ \d+\? equal to the expected answer/);
   t.is(output.match(/gap 0, dead groups \d/g)?.length, 2);
+  const entropies = [...output.matchAll(/cross entropy ([\d.]+)/g)].map((match) => Number(match[1]));
+  t.true(entropies.length === 4 && entropies[3]! < entropies[0]!, 'SFT lowers the loss');
   const losses = [...output.matchAll(/log-prob of the first token (-[\d.]+)/g)].map((match) =>
     Number(match[1]),
   );
