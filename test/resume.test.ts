@@ -250,8 +250,30 @@ test('what cannot start leaves no run directory behind', async (t) => {
   const long = ['rollout.total_tokens=70', 'rollout.first_turn_tokens=20'];
   await t.throwsAsync(run('short', {}, long), {
     code: 'ERR_TOO_LONG',
-    message: /the trace of question \S+ has \d+ tokens, rollout.total_tokens is 70/,
+    message: /^the trace of question \S+ has \d+ tokens, rollout.total_tokens is 70/,
   });
+});
+
+test('a question that leaves no room for an answer stops a run before its first step', async (t) => {
+  const file = at('long.jsonl');
+  const rows = [20, 300].map((words) => ({ question: 'word '.repeat(words), answer: '1' }));
+  writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  for (const key of ['tasks.train', 'tasks.heldout']) {
+    const events: string[] = [];
+    await t.throwsAsync(
+      run(key, { onEvent: ({ kind }) => events.push(kind) }, [
+        `${key}=${file}`,
+        'rl.prompts=2',
+        'rollout.total_tokens=250',
+      ]),
+      {
+        code: 'ERR_TOO_LONG',
+        message: /^the prompt of question \S+ has \d+ tokens, rollout.total_tokens is 250: /,
+      },
+    );
+    t.deepEqual(events, []);
+    t.false(existsSync(at(key)));
+  }
 });
 
 test('a run goes on with the same config only; what changes no result may change', async (t) => {

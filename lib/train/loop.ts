@@ -13,7 +13,6 @@ import type { Ledger } from '../rollout/ledger.ts';
 import { rollout } from '../rollout/rollout.ts';
 import type { RolloutStats } from '../rollout/trajectory.ts';
 import { type GrpoStep, grpoStep } from './grpo.ts';
-import { checkPrompts, traceLedgers } from './lengths.ts';
 import { traceBatch } from './questions.ts';
 import { learningRate } from './schedule.ts';
 import { type Scored, scoreRollouts } from './score.ts';
@@ -75,12 +74,13 @@ export function evaluationKey(name: string, step: number): string {
   return `${name} @ ${step}`;
 }
 
-/** Run all phases to their end; rejects with the signal's reason when aborted, weights being those of the last whole step. */
-export async function runLoop(setup: Setup, hooks: LoopHooks): Promise<void> {
+/**
+ * Run all phases to their end; `traces` are those of the cold start as ledgers (lengths.ts). Rejects with the signal's reason
+ * when aborted, weights being those of the last whole step.
+ */
+export async function runLoop(setup: Setup, traces: readonly Ledger[], hooks: LoopHooks): Promise<void> {
   const { sft, rl } = setup.config;
   const steps = sft.steps + rl.steps;
-  const traces = traceLedgers(setup);
-  checkPrompts(setup);
   if (hooks.done.sft === 0 && hooks.done.rl === 0) await evaluateAt(setup, hooks, 'before', 0);
   if (hooks.done.rl === 0 && sft.steps > 0) {
     for (let s = hooks.done.sft; s < sft.steps; s++) {

@@ -8,6 +8,7 @@ import { ToolgradError } from '../errors.ts';
 import type { Evaluation } from '../eval/evaluate.ts';
 import { loadModel } from '../model/model.ts';
 import { packageVersion } from '../package.ts';
+import type { Ledger } from '../rollout/ledger.ts';
 import {
   checkpointName,
   listCheckpoints,
@@ -23,6 +24,7 @@ import { describeEnvironment } from '../run/environment.ts';
 import { evaluationRecord, rlMetrics, rolloutRecord, sftMetrics } from '../run/records.ts';
 import { compareWithRun, dropAfter } from '../run/resume.ts';
 import { formatConfig } from '../run/yaml.ts';
+import { checkPrompts, traceLedgers } from './lengths.ts';
 import { evaluationKey, type Progress, runLoop, type TrainEvent } from './loop.ts';
 import { openSetup, type Setup, type UserParts } from './setup.ts';
 
@@ -68,6 +70,8 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   const setup = await openSetup(config, options, resumed ?? undefined);
   let directory: RunDirectory | null = null;
   try {
+    checkPrompts(setup);
+    const traces = traceLedgers(setup);
     if (resumed !== null) await setup.model.loadOptimizer(optimizerPath(resumed));
     directory = openRunDirectory(config.run, mode);
     if (mode === 'resume') dropAfter(directory.path, state?.step ?? 0);
@@ -76,7 +80,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
       directory.log(`warning: ${message}`);
       options.onEvent?.({ kind: 'warning', message });
     }
-    return await runIn(directory, setup, state, resumed, options);
+    return await runIn(directory, setup, traces, state, resumed, options);
   } catch (error) {
     directory?.log(`failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     throw error;
@@ -116,6 +120,7 @@ function otherBuild(state: RunState | null, setup: Setup): string[] {
 async function runIn(
   directory: RunDirectory,
   setup: Setup,
+  traces: readonly Ledger[],
   state: RunState | null,
   resumed: string | null,
   options: TrainOptions,
@@ -144,7 +149,7 @@ async function runIn(
   };
   let interrupted = false;
   try {
-    await runLoop(setup, {
+    await runLoop(setup, traces, {
       done: {
         sft: state === null ? 0 : state.phase === 'sft' ? state.phaseStep : config.sft.steps,
         rl: state?.phase === 'rl' ? state.phaseStep : 0,
