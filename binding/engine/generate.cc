@@ -118,15 +118,16 @@ void run_chunk(Model& model, KvCache& cache, const std::vector<StepRow>& rows, c
 
 }  // namespace
 
-StepResult step(Model& model, KvCache& cache, const std::vector<StepRow>& rows) {
+std::vector<KvAppend> appends_of(const std::vector<StepRow>& rows) {
   std::vector<KvAppend> appends;
-  int64_t tokens = 0;
-  for (const StepRow& row : rows) {
-    appends.push_back({row.seq, static_cast<int64_t>(row.tokens.size())});
-    tokens += appends.back().tokens;
-  }
-  const KvPlan plan = cache.plan(appends, model.weights_epoch());
+  for (const StepRow& row : rows) appends.push_back({row.seq, static_cast<int64_t>(row.tokens.size())});
+  return appends;
+}
+
+StepResult step(Model& model, KvCache& cache, const std::vector<StepRow>& rows) {
   StepResult result;
+  result.plan = cache.plan(appends_of(rows), model.weights_epoch());
+  const KvPlan& plan = result.plan;
   try {
     for (const KvPlan::Row& row : plan.rows) model.rope().grow(row.length_after);
     cache.prepare(plan);
@@ -136,7 +137,6 @@ StepResult step(Model& model, KvCache& cache, const std::vector<StepRow>& rows) 
     cache.roll_back(plan);
     throw;
   }
-  cache.commit(plan, model.weights_epoch(), tokens);
   return result;
 }
 

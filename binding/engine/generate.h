@@ -29,10 +29,15 @@ struct StepRow {
 struct StepResult {
   std::vector<int32_t> tokens;
   std::vector<float> logprobs;
+  KvPlan plan;
 };
 
-/// Errors: those of KvCache::plan, {"ERR_TOO_LONG"} beyond the model's positions, {"ERR_OUT_OF_MEMORY"},
-/// {"ERR_CANCELLED"}.
+/// The appends of the rows: what to pin before step().
+std::vector<KvAppend> appends_of(const std::vector<StepRow>& rows);
+
+/// Runs a step whose sequences are pinned; the caller commits result.plan. Errors: those of KvCache::plan,
+/// {"ERR_TOO_LONG"} beyond the model's positions, {"ERR_OUT_OF_MEMORY"}, {"ERR_CANCELLED"}; the cache is then as before
+/// the step and nothing is pinned.
 StepResult step(Model& model, KvCache& cache, const std::vector<StepRow>& rows);
 
 }  // namespace toolgrad

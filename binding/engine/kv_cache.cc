@@ -43,7 +43,7 @@ int64_t KvCache::tokens_computed() const {
 
 const KvCache::Sequence& KvCache::at(int32_t seq) const {
   const auto found = sequences_.find(seq);
-  if (found != sequences_.end()) return found->second;
+  if (found != sequences_.end() && !found->second.freed) return found->second;
   throw Error("ERR_NO_SEQUENCE", "Expected the id of a sequence in the KV cache but found " + std::to_string(seq) +
                                      (seq >= 0 && seq < next_ ? ", which was freed" : ", which was never added"));
 }
@@ -57,6 +57,7 @@ int32_t KvCache::add() {
 int32_t KvCache::fork(int32_t seq) {
   const std::lock_guard lock(mutex_);
   Sequence copy = at(seq);
+  copy.pinned = false;
   for (const int32_t page : copy.pages) ++references_[static_cast<size_t>(page)];
   sequences_.emplace(next_, std::move(copy));
   return next_++;
@@ -69,8 +70,19 @@ int64_t KvCache::length(int32_t seq) const {
 
 void KvCache::free(int32_t seq) {
   const std::lock_guard lock(mutex_);
-  for (const int32_t page : at(seq).pages) drop_page(page);
-  sequences_.erase(seq);
+  at(seq);
+  release(seq);
+}
+
+// Drops the sequence's pages now, or when its step ends.
+void KvCache::release(int32_t seq) {
+  const auto found = sequences_.find(seq);
+  if (found->second.pinned) {
+    found->second.freed = true;
+    return;
+  }
+  for (const int32_t page : found->second.pages) drop_page(page);
+  sequences_.erase(found);
 }
 
 int64_t KvCache::pages_for(int32_t seq, int64_t tokens) const {
@@ -84,10 +96,9 @@ int64_t KvCache::pages_for(int32_t seq, int64_t tokens) const {
 
 void KvCache::clear() {
   const std::lock_guard lock(mutex_);
-  for (const auto& [seq, sequence] : sequences_) {
-    for (const int32_t page : sequence.pages) drop_page(page);
-  }
-  sequences_.clear();
+  std::vector<int32_t> all;
+  for (const auto& [seq, sequence] : sequences_) all.push_back(seq);
+  for (const int32_t seq : all) release(seq);
 }
 
 void KvCache::drop_page(int32_t page) {
@@ -101,15 +112,42 @@ int32_t KvCache::take_page() {
   return page;
 }
 
+void KvCache::pin(const std::vector<KvAppend>& appends) {
+  const std::lock_guard lock(mutex_);
+  for (size_t i = 0; i < appends.size(); ++i) {
+    const int32_t seq = appends[i].seq;
+    if (at(seq).pinned)
+      throw Error("ERR_SEQUENCE_BUSY", "Expected sequence " + std::to_string(seq) +
+                                           " to be idle but a step with it has not ended: await it");
+    for (size_t j = 0; j < i; ++j) {
+      if (appends[j].seq == seq)
+        throw Error("ERR_DUPLICATE_SEQUENCE",
+                    "Expected each sequence at most once in a step but found " + std::to_string(seq) + " twice");
+    }
+  }
+  for (const KvAppend& append : appends) sequences_[append.seq].pinned = true;
+}
+
+void KvCache::unpin(int32_t seq) {
+  Sequence& sequence = sequences_[seq];
+  sequence.pinned = false;
+  if (sequence.freed) release(seq);
+}
+
 KvPlan KvCache::plan(const std::vector<KvAppend>& appends, int64_t epoch) {
   const std::lock_guard lock(mutex_);
-  std::unordered_map<int32_t, bool> seen;
+  try {
+    return reserve(appends, epoch);
+  } catch (...) {
+    for (const KvAppend& append : appends) unpin(append.seq);
+    throw;
+  }
+}
+
+KvPlan KvCache::reserve(const std::vector<KvAppend>& appends, int64_t epoch) {
   int64_t needed = 0;
   for (const KvAppend& append : appends) {
-    const Sequence& sequence = at(append.seq);
-    if (!seen.emplace(append.seq, true).second)
-      throw Error("ERR_DUPLICATE_SEQUENCE",
-                  "Expected each sequence at most once in a step but found " + std::to_string(append.seq) + " twice");
+    const Sequence& sequence = sequences_[append.seq];
     if (sequence.length > 0 && sequence.epoch != epoch)
       throw Error("ERR_STALE_KV", "Expected keys and values of the current weights but those of sequence " +
                                       std::to_string(append.seq) +
@@ -118,9 +156,11 @@ KvPlan KvCache::plan(const std::vector<KvAppend>& appends, int64_t epoch) {
     needed += pages_of(sequence.length + append.tokens) - pages_of(sequence.length);
   }
   KvPlan plan;
+  plan.epoch = epoch;
   std::vector<int32_t> moved(references_.size());  // references of earlier rows that this step takes off a shared page
   for (const KvAppend& append : appends) {
-    const Sequence& sequence = at(append.seq);
+    const Sequence& sequence = sequences_[append.seq];
+    plan.tokens += append.tokens;
     KvPlan::Row& row = plan.rows.emplace_back();
     row = {append.seq, sequence.length, sequence.length + append.tokens, sequence.pages, {}, -1};
     const int64_t tail = sequence.length % kKvPageSize;
@@ -183,17 +223,16 @@ void KvCache::prepare(const KvPlan& plan) {
   }
 }
 
-void KvCache::commit(const KvPlan& plan, int64_t epoch, int64_t tokens) {
+void KvCache::commit(const KvPlan& plan) {
   const std::lock_guard lock(mutex_);
-  tokens_computed_ += tokens;
+  tokens_computed_ += plan.tokens;
   for (const KvPlan::Row& row : plan.rows) {
-    const auto found = sequences_.find(row.seq);
-    if (found == sequences_.end()) {  // freed while the step ran
-      for (const int32_t page : row.fresh) drop_page(page);
-      continue;
-    }
+    Sequence& sequence = sequences_[row.seq];
     if (row.replaced >= 0) drop_page(row.replaced);
-    found->second = {row.length_after, epoch, row.pages};
+    sequence.pages = row.pages;
+    sequence.length = row.length_after;
+    sequence.epoch = plan.epoch;
+    unpin(row.seq);
   }
 }
 
@@ -201,6 +240,7 @@ void KvCache::roll_back(const KvPlan& plan) {
   const std::lock_guard lock(mutex_);
   for (const KvPlan::Row& row : plan.rows) {
     for (const int32_t page : row.fresh) drop_page(page);
+    unpin(row.seq);
   }
 }
 

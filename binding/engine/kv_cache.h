@@ -2,10 +2,10 @@
 //
 // Pages hold kKvPageSize tokens of one sequence in every layer. A page is referenced by one or more sequences; only a
 // page with one reference is written, so a fork that appends into a partly filled page first gets a copy of it. A step
-// is planned (pages reserved, nothing visible), run, then committed; a step that fails is rolled back and leaves no
-// trace. Thread-safe: bookkeeping is under one mutex, so that JavaScript may ask and free while a step runs; page
-// contents are touched by the engine thread only. Pages that a running step writes are never handed out before it ends,
-// because only the next step takes pages.
+// goes: pin (its sequences are taken; caller's thread), plan (pages reserved) and prepare (engine thread), the forward
+// pass, then commit (caller's thread) or roll_back (nothing has happened). Until commit everybody else sees the
+// sequences as they were; they may be forked and freed meanwhile: a freed one keeps its pages until the step ends.
+// Thread-safe: bookkeeping is under one mutex; page contents are touched by the engine thread only.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +40,8 @@ struct KvPlan {
   };
   std::vector<Row> rows;
   std::vector<Copy> copies;
+  int64_t epoch = 0;   // of the weights the step runs on
+  int64_t tokens = 0;  // to be computed
 };
 
 class KvCache {
@@ -60,13 +62,16 @@ class KvCache {
   int64_t pages_for(int32_t seq, int64_t tokens) const;
   void clear();
 
+  /// Takes the sequences for a step. Error{"ERR_NO_SEQUENCE"}, {"ERR_DUPLICATE_SEQUENCE"}, {"ERR_SEQUENCE_BUSY"} when
+  /// another step has not ended: nothing is changed then. Ended by commit(), roll_back() or a throwing plan().
+  void pin(const std::vector<KvAppend>& appends);
   /// Reserves what the appends need. Error{"ERR_KV_FULL"} when pages are short, {"ERR_STALE_KV"} when a sequence holds
-  /// keys of other weights than `epoch`'s, {"ERR_NO_SEQUENCE"}, {"ERR_DUPLICATE_SEQUENCE"}: nothing is changed then.
+  /// keys of other weights than `epoch`'s: nothing is changed then.
   KvPlan plan(const std::vector<KvAppend>& appends, int64_t epoch);
   /// Copies and clears pages; engine thread.
   void prepare(const KvPlan& plan);
-  /// Makes the plan visible. A sequence freed meanwhile stays freed.
-  void commit(const KvPlan& plan, int64_t epoch, int64_t tokens);
+  /// Makes the plan visible.
+  void commit(const KvPlan& plan);
   /// Gives back what plan() reserved.
   void roll_back(const KvPlan& plan);
 
@@ -78,9 +83,14 @@ class KvCache {
     int64_t length = 0;
     int64_t epoch = 0;
     std::vector<int32_t> pages;
+    bool pinned = false;  // a step has it
+    bool freed = false;   // freed while pinned: gone when the step ends
   };
 
   const Sequence& at(int32_t seq) const;
+  KvPlan reserve(const std::vector<KvAppend>& appends, int64_t epoch);
+  void unpin(int32_t seq);
+  void release(int32_t seq);
   int32_t take_page();
   void drop_page(int32_t page);
   std::byte* page_data(int64_t layer, int side, int32_t page) const;

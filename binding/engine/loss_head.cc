@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "engine/error.h"
+
 namespace toolgrad {
 
 void HeadArrays::plan(Arena& arena, const ModelShape& s, int64_t R, bool backward) {
@@ -25,6 +27,12 @@ void LossHead::gather(const float* x, const int32_t* row_of, int64_t R, HeadArra
     std::memcpy(arrays.x + r * C, x + row_of[r] * C, static_cast<size_t>(C) * sizeof(float));
   const float* weight = parameters_.vector(parameters_.layout().final_norm());
   ops_.rms_norm_forward({arrays.x, weight, arrays.hidden, arrays.rstd, R, C, shape_.norm_eps});
+  bool sound = ops_.all_finite(arrays.hidden, R * C);
+  for (int64_t r = 0; r < R; ++r) sound = sound && arrays.rstd[r] > 0;  // 0: the sum of squares overflowed
+  if (!sound)
+    throw Error("ERR_NOT_FINITE",
+                "Expected finite hidden states after the last layer but found NaN, infinity or values too large to "
+                "normalise; the weights have diverged or the file is damaged: go back to an earlier checkpoint");
 }
 
 void LossHead::forward(const float* x, const HeadRows& rows, float temperature, HeadArrays& arrays) const {

@@ -50,7 +50,8 @@ class LossHead {
   LossHead(const ModelShape& shape, Parameters& parameters, Ops& ops)
       : shape_(shape), parameters_(parameters), ops_(ops) {}
 
-  /// Final norm of the given rows of x [T, C] into arrays.hidden.
+  /// Final norm of the given rows of x [T, C] into arrays.hidden. Error{"ERR_NOT_FINITE"} when a row is not finite or too
+  /// large to be normalised: the vocabulary softmax would hide it.
   void gather(const float* x, const int32_t* row_of, int64_t R, HeadArrays& arrays) const;
   /// Log-prob, entropy and lse of the wanted tokens, from the residual stream after the last layer.
   void forward(const float* x, const HeadRows& rows, float temperature, HeadArrays& arrays) const;

@@ -43,6 +43,12 @@ void check_names(const ModelWeights& weights, const ParameterLayout& layout) {
                                           " are missing: " + missing);
 }
 
+// NaN and infinity are refused at the door: a softmax over the vocabulary would hide them.
+void check_finite(Ops& ops, const Parameter& p, const std::vector<float>& values) {
+  if (ops.all_finite(values.data(), static_cast<int64_t>(values.size()))) return;
+  throw Error("ERR_NOT_FINITE", "Expected finite values for parameter " + p.name + " but found NaN or infinity");
+}
+
 }  // namespace
 
 Model::Model(const ModelShape& shape, const ModelOptions& options)
@@ -78,6 +84,7 @@ void Model::load(const ModelWeights& weights) {
       const int64_t rows = std::min(kRowsAtOnce, p.rows - row);
       values.resize(static_cast<size_t>(rows * p.cols));
       weights.read_f32_rows(p.name, p.shape(), row, rows, values.data());
+      check_finite(*ops_, p, values);
       parameters_.set_rows(*ops_, static_cast<int>(i), row, rows, values.data());
     }
   }
@@ -232,8 +239,9 @@ void Model::zero_gradients() {
   parameters_.clear_gradients();
 }
 
-void Model::set_parameter(int index, const float* values) {
-  parameters_.set(*ops_, index, values);
+void Model::set_parameter(int index, const std::vector<float>& values) {
+  check_finite(*ops_, parameters_.layout().all()[static_cast<size_t>(index)], values);
+  parameters_.set(*ops_, index, values.data());
   ++epoch_;
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cpu/cpu.h"
 #include "engine/arena.h"
@@ -70,7 +71,8 @@ class Model {
                              float* logprobs);
   UpdateResult update(const AdamWOptions& options);
   void zero_gradients();
-  void set_parameter(int index, const float* values);
+  /// Error{"ERR_NOT_FINITE"}, changing nothing, when a value is NaN or infinite.
+  void set_parameter(int index, const std::vector<float>& values);
   void load_optimizer(const std::string& path);
   void reset_optimizer();
   void save_optimizer(const std::string& path) const { optimizer_.save(parameters_, path); }

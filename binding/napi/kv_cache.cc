@@ -137,11 +137,13 @@ std::vector<StepRow> read_rows(Napi::Value value, const ModelShape& shape) {
 Napi::Value kv_step(const Napi::CallbackInfo& info) {
   const HandleRef<ModelCache> handle = read_cache(argument(info, 0));
   std::vector<StepRow> rows = read_rows(argument(info, 1), handle->object->model->shape());
+  handle->object->cache.pin(appends_of(rows));
   auto result = std::make_shared<StepResult>();
   return run_job(
       info.Env(),
       [cache = handle->object, rows = std::move(rows), result] { *result = step(*cache->model, cache->cache, rows); },
-      [result](Napi::Env env) -> Napi::Value {
+      [cache = handle->object, result](Napi::Env env) -> Napi::Value {
+        cache->cache.commit(result->plan);
         auto tokens = Napi::Int32Array::New(env, result->tokens.size());
         std::copy(result->tokens.begin(), result->tokens.end(), tokens.Data());
         auto object = Napi::Object::New(env);

@@ -197,6 +197,12 @@ Napi::Value memory_left(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(available_memory()));
 }
 
+// externalMemory(): bytes of native memory that V8 was told about, by all handles of this environment and by others.
+Napi::Value external_memory(const Napi::CallbackInfo& info) {
+  const int64_t bytes = Napi::MemoryManagement::AdjustExternalMemory(info.Env(), 0);
+  return Napi::Number::New(info.Env(), static_cast<double>(bytes));
+}
+
 // modelDispose(model): frees the weights once the jobs in flight have ended; again: nothing.
 Napi::Value model_dispose(const Napi::CallbackInfo& info) {
   read_model(argument(info, 0), true)->dispose(info.Env());
@@ -351,7 +357,7 @@ Napi::Value model_set_parameter(const Napi::CallbackInfo& info) {
   const int64_t elements = handle->object->parameters().layout().all()[static_cast<size_t>(index)].elements();
   const std::span<float> given = read_float32(argument(info, 2), "values", elements);
   return model_job(info.Env(), handle, [index, values = std::vector<float>(given.begin(), given.end())](Model& model) {
-    model.set_parameter(index, values.data());
+    model.set_parameter(index, values);
   });
 }
 
@@ -414,6 +420,7 @@ void register_model(Napi::Env env, Napi::Object exports) {
   export_function<model_open>(env, exports, "modelOpen");
   export_function<plan_memory_for>(env, exports, "planMemory");
   export_function<memory_left>(env, exports, "availableMemory");
+  export_function<external_memory>(env, exports, "externalMemory");
   export_function<model_info>(env, exports, "modelInfo");
   export_function<model_version>(env, exports, "modelVersion");
   export_function<model_dispose>(env, exports, "modelDispose");

@@ -64,6 +64,8 @@ export interface NativeModelFunctions {
   planMemory(shape: NativeShape, dtype: WeightDtype, trainable: boolean): MemoryPlan;
   /** Bytes this process may still take: the machine's available memory or the room of its control group. */
   availableMemory(): number;
+  /** Bytes of native memory that V8 was told about. */
+  externalMemory(): number;
   modelOpen(
     shape: NativeShape,
     options: NativeModelOptions,
