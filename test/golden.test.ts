@@ -3,20 +3,17 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { loadModel } from '../lib/model/model.ts';
+import { alone, crossEntropy, packed, tokenMeanWeights } from './support/batches.ts';
 import {
-  alone,
   type Comparison,
   compareForward,
   compareRlObjective,
   compareTraining,
-  crossEntropy,
   GoldenModel,
   goldenModels,
   greedyContinuation,
-  packed,
   relativeError,
   tableLine,
-  tokenMeanWeights,
   worstPerTensor,
 } from './support/golden-models.ts';
 import { TensorFile } from './support/safetensors.ts';

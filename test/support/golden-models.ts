@@ -7,8 +7,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { LossBatch, LossOptions, PackedBatch, WeightDtype } from '../../lib/model/engine.ts';
+import type { LossBatch, WeightDtype } from '../../lib/model/engine.ts';
 import type { Model } from '../../lib/model/model.ts';
+import { alone, crossEntropy, packed, tokenMeanWeights } from './batches.ts';
 import { TensorFile } from './safetensors.ts';
 
 export const goldenModels = [
@@ -38,38 +39,6 @@ export function relativeError(got: ArrayLike<number>, expected: ArrayLike<number
     norm += expected[i]! ** 2;
   }
   return Math.sqrt(difference / norm);
-}
-
-export const crossEntropy: LossOptions = {
-  kind: 'cross_entropy',
-  clipLow: 0,
-  clipHigh: 0,
-  dualClip: 0,
-  kl: 'none',
-  klCoef: 0,
-  entropyCoef: 0,
-};
-
-/** One sequence as a batch. */
-export function alone(ids: ArrayLike<number>): PackedBatch {
-  return { tokens: Int32Array.from(ids), seqStarts: Int32Array.of(0, ids.length) };
-}
-
-/** Sequences back to back. */
-export function packed(sequences: readonly ArrayLike<number>[]): PackedBatch {
-  const starts = [0];
-  for (const sequence of sequences) starts.push(starts[starts.length - 1]! + sequence.length);
-  return {
-    tokens: Int32Array.from(sequences.flatMap((ids) => Array.from(ids))),
-    seqStarts: Int32Array.from(starts),
-  };
-}
-
-/** The rows that predict tokens wanted[t] = 1 of each sequence: token-aligned weights 1 / (number of wanted tokens). */
-export function tokenMeanWeights(masks: readonly ArrayLike<number>[]): Float32Array {
-  const flat = masks.flatMap((mask) => Array.from(mask));
-  const count = flat.reduce((a, b) => a + b, 0);
-  return Float32Array.from(flat, (m) => m / count);
 }
 
 interface Expected {
