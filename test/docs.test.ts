@@ -60,14 +60,20 @@ function firstColumn(page: string, heading: string): string[] {
   return names;
 }
 
-const examples = ['README.md', 'docs/embedding.md', 'docs/python-tool.md', 'docs/tasks.md'].flatMap((page) =>
+const examples = [
+  'README.md',
+  'docs/embedding.md',
+  'docs/kernels.md',
+  'docs/python-tool.md',
+  'docs/tasks.md',
+].flatMap((page) =>
   blocks(page, 'ts')
     .filter(({ code }) => code.includes("from 'toolgrad'"))
     .map((block, i) => ({ ...block, page, name: `${basename(page, '.md').toLowerCase()}-${i + 1}` })),
 );
 
 test('the examples of the documentation are type-checked', (t) => {
-  t.is(examples.length, 9);
+  t.is(examples.length, 11);
   const sources = new Map(examples.map((example) => [join(packageRoot, `${example.name}.ts`), example]));
   const { config } = ts.readConfigFile(join(packageRoot, 'tsconfig.json'), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, packageRoot);

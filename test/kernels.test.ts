@@ -108,6 +108,8 @@ test('linearBackward gives the gradients of linear, and adds to those of weight 
     dx.data,
     dxOnce.map((value) => 2 * value),
   );
+  t.deepEqual((await kernels.linearBackwardInput({ dy, weight })).data, dxOnce);
+  t.deepEqual((await kernels.linearBackwardWeight({ dy, x })).data, once);
   const inPanels = await kernels.linearBackward({ dy, x, weight: await kernels.packWeight({ weight }) });
   t.is(inPanels.dweight.layout, 'panels');
   t.deepEqual((await kernels.unpackWeight({ packed: inPanels.dweight })).data, once);

@@ -57,11 +57,34 @@ export function linearBackward(
   const { dy, x, weight, dbias, accumulate = false } = operands;
   const dx = output(operands.dx, shapeOf(x));
   const dweight = gradient(operands.dweight, weight);
-  return call('linearBackward', { dy, x, weight, dx, dweight, dbias }, { accumulate }, () => ({
-    dx,
-    dweight,
-    dbias,
-  }));
+  const tensors = { dy, x, weight, dx, dweight, dbias };
+  return call('linearBackward', tensors, { accumulate }, () => ({ dx, dweight, dbias }));
+}
+
+/**
+ * Only `dx` of `linearBackward`, for frozen weights.
+ *
+ * @example const dx = await kernels.linearBackwardInput({ dy, weight });
+ */
+export function linearBackwardInput(
+  operands: Pick<LinearBackwardOperands, 'dy' | 'weight' | 'dx' | 'accumulate'>,
+): Promise<Floats> {
+  const { dy, weight, accumulate = false } = operands;
+  const dx = output(operands.dx, [...shapeOf(dy).slice(0, -1), shapeOf(weight)[1]]);
+  return call('linearBackward', { dy, weight, dx }, { accumulate }, () => dx);
+}
+
+/**
+ * Only `dweight` and `dbias` of `linearBackward`, for a first layer. Made as rows when absent.
+ *
+ * @example const dweight = await kernels.linearBackwardWeight({ dy, x });
+ */
+export function linearBackwardWeight(
+  operands: Pick<LinearBackwardOperands, 'dy' | 'x' | 'dweight' | 'dbias'>,
+): Promise<Floats> {
+  const { dy, x, dbias } = operands;
+  const dweight = output(operands.dweight, [shapeOf(dy).at(-1), shapeOf(x).at(-1)]);
+  return call('linearBackward', { dy, x, dweight, dbias }, {}, () => dweight);
 }
 
 type WeightDType = 'float32' | 'bfloat16';
