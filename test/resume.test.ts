@@ -142,6 +142,27 @@ test('the runs compared are worth comparing', async (t) => {
   }
 });
 
+test('the KL term refers to the weights that RL began with, also after a resume', async (t) => {
+  const quiet = [
+    'rl.steps=1',
+    'rl.mini_batches=1',
+    'eval.questions=0',
+    'eval.every=0',
+    'eval.without_tool=false',
+  ];
+  const klOf = (name: string) =>
+    readLines(join(at(name), 'metrics.jsonl')).flatMap(({ kind, kl }) => (kind === 'rl' ? [kl] : []));
+  await run('reference', {}, quiet);
+  t.deepEqual(klOf('reference'), [0], 'the end of the cold start');
+  rmSync(join(at('reference'), 'checkpoints', '000007'), { recursive: true });
+  await run('reference', { mode: 'resume' }, quiet);
+  t.deepEqual(klOf('reference'), [0]);
+  await run('reference', { mode: 'clean' }, [...quiet, 'sft.steps=0', 'sft.warmup=0', 'rl.steps=2']);
+  const [first, second] = klOf('reference');
+  t.is(first, 0, 'the base model when there is no cold start');
+  t.true(Number(second) > 0);
+});
+
 test('a checkpoint is a whole folder in Hugging Face layout from which a model loads', async (t) => {
   const { checkpoint } = await whole;
   t.deepEqual(readdirSync(checkpoint!).sort(), [

@@ -8,6 +8,7 @@ import type { Trajectory } from '../lib/rollout/trajectory.ts';
 import { formats } from '../lib/text/formats/index.ts';
 import { openPythonTool } from '../lib/tools/python.ts';
 import type { Tool } from '../lib/tools/tool.ts';
+import { alone, bits } from './support/batches.ts';
 import {
   findingFormat,
   letterTool,
@@ -105,6 +106,15 @@ test('each token is computed once: the prompt once a group, then sampled and too
   t.is(stats.computed, expected);
   t.is(cache.tokensComputed, expected);
   t.is(cache.pagesFree, cache.pagesTotal, 'the cache is left empty');
+});
+
+test('recorded log-probs are those of the recorded tokens, to the bit, across tool calls', async (t) => {
+  const { trajectories } = await rollout(prompts, rolloutOptions(tiny, { tool: letterTool() }));
+  for (const { ledger, calls } of trajectories) {
+    const { logprobs } = await model.score(alone(ledger.ids), 1);
+    const written = (values: Float32Array) => values.filter((_, i) => ledger.origins[i] === Origin.policy);
+    t.deepEqual(bits(written(ledger.logprobs)), bits(written(logprobs)), `${calls.length} calls`);
+  }
 });
 
 test("the pages of a group's prompt are shared", async (t) => {
