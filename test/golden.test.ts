@@ -126,7 +126,7 @@ function worstDifference(got: ArrayLike<number>, expected: ArrayLike<number>): n
 test.serial(
   'SmolLM2-135M in fp32 matches log-probs, entropies, logits, hidden states and gradients',
   async (t) => {
-    t.timeout(180_000);
+    t.timeout(300_000);
     const files = smolFiles(t);
     if (files === undefined) return;
     const { expected, tensors } = files;
@@ -186,7 +186,7 @@ test.serial(
 test.serial(
   'SmolLM2-135M in bf16 matches the log-probs of bf16-rounded weights and answers as expected',
   async (t) => {
-    t.timeout(180_000);
+    t.timeout(300_000);
     const files = smolFiles(t);
     if (files === undefined) return;
     const { expected, tensors } = files;

@@ -99,7 +99,7 @@ function bounds(golden: GoldenModel, dtype: WeightDtype) {
   const fp32 = dtype === 'float32';
   return {
     logits: fp32 ? 1e-4 : 2 * golden.bf16.logits_rel_norm,
-    loss: fp32 ? 1e-5 : 2 * Math.max(1e-3, Math.abs(golden.bf16.loss / golden.expected.loss.value - 1)),
+    loss: fp32 ? 1e-5 : 2 * Math.abs(golden.bf16.loss / golden.expected.loss.value - 1),
     gradient: (name: string) => (fp32 ? 1e-4 : 2 * (golden.bf16.grad_rel_norm[name] ?? Number.NaN)),
   };
 }
