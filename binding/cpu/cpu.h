@@ -11,10 +11,11 @@ namespace toolgrad {
 
 enum class Isa { kPortable, kAvx2, kAvx512 };
 
-Isa best_isa();                          // what this processor (and operating system) supports
-Isa isa_from_name(const std::string&);   // "portable" | "avx2" | "avx512"; throws Error("ERR_ISA") with the accepted names
+Isa best_isa();  // what this processor (and operating system) supports
+Isa isa_from_name(
+    const std::string&);  // "portable" | "avx2" | "avx512"; throws Error("ERR_ISA") with the accepted names
 const char* isa_name(Isa);
-Isa isa_from_environment();              // TOOLGRAD_ISA when set and supported (else Error("ERR_ISA")), or best_isa()
+Isa isa_from_environment();  // TOOLGRAD_ISA when set and supported (else Error("ERR_ISA")), or best_isa()
 
 // The backend for one ISA; throws Error("ERR_ISA") when this processor lacks it. The pool must outlive the ops.
 std::unique_ptr<Ops> make_cpu_ops(Isa, ThreadPool&);

@@ -19,7 +19,9 @@ constexpr int64_t kPanelRows = 16;   // output rows in one weight panel
 constexpr int64_t kKvPageSize = 32;  // tokens in one KV page; also the key tile of attention, anchored at key 0
 constexpr int64_t kVocabTile = 256;  // columns of one loss-head tile: the unit in which (max, sum) are merged, in order
 
-inline constexpr int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+inline constexpr int64_t round_up(int64_t n, int64_t to) {
+  return (n + to - 1) / to * to;
+}
 
 // A matrix W [rows, cols] stored in panels of 16 rows: element (n, k) is at [(n / 16) * cols + k] * 16 + n % 16.
 // Padding rows are zero. The same layout holds compute weights (bf16 or fp32), masters, moments and gradients (fp32).
@@ -28,18 +30,20 @@ struct PackedMatrix {
   DType dtype = DType::kF32;  // kF32 or kBF16
   int64_t rows = 0, cols = 0;
 };
-inline constexpr int64_t packed_elements(int64_t rows, int64_t cols) { return round_up(rows, kPanelRows) * cols; }
+inline constexpr int64_t packed_elements(int64_t rows, int64_t cols) {
+  return round_up(rows, kPanelRows) * cols;
+}
 inline constexpr int64_t packed_index(int64_t cols, int64_t row, int64_t col) {
   return ((row / kPanelRows) * cols + col) * kPanelRows + row % kPanelRows;
 }
 
 // y[t,n] = fma chain over k = 0..K-1 of x[t,k] * W[n,k], from 0; then + bias[n] (if any); then + residual[t,n] (if any).
 struct LinearForward {
-  const float* x;     // [T, K]
-  PackedMatrix w;     // [N, K]
-  const float* bias;  // [N] or null
+  const float* x;         // [T, K]
+  PackedMatrix w;         // [N, K]
+  const float* bias;      // [N] or null
   const float* residual;  // [T, N] or null; may alias y
-  float* y;           // [T, N]
+  float* y;               // [T, N]
   int64_t T;
 };
 // dx[t,k] = fma chain over n = 0..N-1 of dy[t,n] * W[n,k], from 0 or (accumulate) from the dx that is there.
@@ -128,7 +132,7 @@ struct AttentionBackward {
   const float *dout, *q, *out, *lse;
   KvPages pages;
   SequenceMap map;
-  float *dq;       // [T, H, D]
+  float* dq;       // [T, H, D]
   float *dk, *dv;  // [T, G, D]
   int64_t H;
   float scale;
@@ -162,13 +166,13 @@ struct EmbeddingBackward {
 // From hidden states to log-prob and entropy in tiles of kVocabTile columns: z = linear(h, W) * (1 / temperature);
 // per-tile (max, sum e^(z-max), sum z e^(z-max)) merged in tile order. [R, V] is never allocated.
 struct HeadForward {
-  const float* hidden;      // [R, C]
-  PackedMatrix w;           // [V, C]
-  const int32_t* labels;    // [R]
+  const float* hidden;    // [R, C]
+  PackedMatrix w;         // [V, C]
+  const int32_t* labels;  // [R]
   float temperature;
-  float* logprob;           // [R] nats
-  float* entropy;           // [R] nats
-  float* lse;               // [R] log sum exp of z
+  float* logprob;  // [R] nats
+  float* entropy;  // [R] nats
+  float* lse;      // [R] log sum exp of z
   int64_t R;
 };
 // dz_v = (d_logprob * (1[v = label] - p_v) - d_entropy * p_v * (log p_v + entropy)) / temperature.
@@ -188,11 +192,11 @@ struct HeadBackward {
 // HeadForward's tiles and merge order, so it equals HeadForward's to the bit. Greedy: temperature 0 (log-prob at 1.0).
 // Filters in the order top-k (keeps ties), top-p, min-p; 0 / 1 / 0 switch them off.
 struct SampleKey {
-  uint64_t seed;     // run seed
+  uint64_t seed;  // run seed
   uint32_t step, prompt, sample, position;
 };
 struct Sample {
-  const float* logits;     // [R, V] raw logits (no temperature)
+  const float* logits;       // [R, V] raw logits (no temperature)
   const float* temperature;  // [R]
   const int32_t* top_k;      // [R]
   const float* top_p;        // [R]
@@ -222,8 +226,8 @@ class Ops {
   virtual ~Ops() = default;
   virtual const char* name() const = 0;  // "cpu-avx512", "cpu-avx2", "cpu-portable"
 
-  virtual void pack(const float* src, PackedMatrix dst) = 0;          // row-major [rows, cols] -> panels (rounds to dtype)
-  virtual void unpack(PackedMatrix src, float* dst) = 0;              // panels -> row-major fp32
+  virtual void pack(const float* src, PackedMatrix dst) = 0;  // row-major [rows, cols] -> panels (rounds to dtype)
+  virtual void unpack(PackedMatrix src, float* dst) = 0;      // panels -> row-major fp32
   virtual void linear_forward(const LinearForward&) = 0;
   virtual void linear_backward_input(const LinearBackwardInput&) = 0;
   virtual void linear_backward_weight(const LinearBackwardWeight&) = 0;
@@ -241,7 +245,7 @@ class Ops {
   virtual void head_backward(const HeadBackward&) = 0;
   virtual void sample(const Sample&) = 0;
   virtual void adamw(const AdamW&) = 0;
-  virtual double sum_of_squares(const float* x, int64_t n) = 0;       // fixed blocks of 4096, doubles, block order
+  virtual double sum_of_squares(const float* x, int64_t n) = 0;  // fixed blocks of 4096, doubles, block order
   virtual bool all_finite(const float* x, int64_t n) = 0;
 };
 

@@ -36,7 +36,7 @@ TOOLGRAD_HOST_DEVICE double philox_uniform(Philox4 draw) {
 
 /// The uniform of one sampled token (SampleKey of ops.h, field by field).
 TOOLGRAD_HOST_DEVICE double sample_uniform(uint64_t seed, uint32_t step, uint32_t prompt, uint32_t sample,
-                                                  uint32_t position) {
+                                           uint32_t position) {
   return philox_uniform(philox4x32(Philox4{{position, sample, prompt, step}}, static_cast<uint32_t>(seed),
                                    static_cast<uint32_t>(seed >> 32)));
 }
