@@ -80,7 +80,7 @@ _Pragma(TOOLGRAD_TEST_TARGET)
     if (fused) {
       char text[32];
       std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(scan.hash));
-      check(scan.hash == 0xcbb2eee59a84eeeaull, name + ": exp has the bits every fused build has (" + text + ")");
+      check(scan.hash == 0xb8ab9cd6e0937bedull, name + ": exp has the bits every fused build has (" + text + ")");
     }
     const float infinity = HUGE_VALF, nan = std::nanf("");
     check(exp(0.0f) == 1.0f && exp(-0.0f) == 1.0f && exp(-infinity) == 0.0f && exp(infinity) == infinity &&
