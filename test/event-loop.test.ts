@@ -1,7 +1,8 @@
 /** The event loop stays free while the engine works: timers of the program that trains keep firing. */
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import type { ModelConfig } from '../lib/model/config.ts';
 import { createModel } from '../lib/model/model.ts';
 import { crossEntropy } from './support/batches.ts';
@@ -33,28 +34,63 @@ const adamw = { lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0, ma
 const temporary = temporaryFolder();
 test.after.always(() => temporary.remove());
 
-/** Runs `work` while a timer fires every 10 ms; returns the longest time between two firings, in ms. */
-async function worstGap(work: () => Promise<void>): Promise<{ worst: number; fired: number; took: number }> {
+interface Window {
+  /** Longest time between two firings of a 10 ms timer, in ms. */
+  readonly gap: number;
+  /** The same without the time in which this thread was ready to run but other programs had the processors. */
+  readonly own: number;
+  readonly took: number;
+}
+
+/** Milliseconds this thread has waited for a processor so far (Linux); 0 where that is not known. */
+function waited(): number {
+  const file = `/proc/self/task/${process.pid}/schedstat`;
+  return existsSync(file) ? Number(readFileSync(file, 'utf8').split(' ')[1]) / 1e6 : 0;
+}
+
+/** Runs `work` while a timer fires every 10 ms. */
+async function watch(work: () => Promise<unknown>): Promise<Window> {
   await sleep(50);
   let last = performance.now();
-  let worst = 0;
-  let fired = 0;
+  let lastWaited = waited();
+  let [gap, own] = [0, 0];
   const look = () => {
-    const now = performance.now();
-    worst = Math.max(worst, now - last);
-    last = now;
+    const [now, nowWaited] = [performance.now(), waited()];
+    gap = Math.max(gap, now - last);
+    own = Math.max(own, now - last - (nowWaited - lastWaited));
+    [last, lastWaited] = [now, nowWaited];
   };
-  const timer = setInterval(() => {
-    look();
-    fired += 1;
-  }, 10);
+  const timer = setInterval(look, 10);
   const started = performance.now();
   await work();
   const took = performance.now() - started;
   look(); // the time since the last firing counts as well
   clearInterval(timer);
-  return { worst, fired, took };
+  return { gap, own, took };
 }
+
+/** Watches `work` in a few windows until one has no gap above 30 ms; on a busy machine, none that is the loop's own doing. */
+async function expectFree(t: ExecutionContext, work: () => Promise<unknown>): Promise<void> {
+  let best = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 5 && best > 30; i++) {
+    const { gap, own, took } = await watch(work);
+    best = Math.min(best, own);
+    t.log(
+      `${took.toFixed(0)} ms: longest gap ${gap.toFixed(1)} ms, ${own.toFixed(1)} ms without waits for a processor`,
+    );
+  }
+  t.true(best <= 30, `the longest gap is ${best.toFixed(1)} ms`);
+}
+
+test.serial('a busy loop is seen', async (t) => {
+  const { gap, own } = await watch(async () => {
+    await sleep(50);
+    for (const until = performance.now() + 200; performance.now() < until; );
+    await sleep(50);
+  });
+  t.true(gap >= 200, `gap ${gap}`);
+  t.true(own > 30, `own ${own}`);
+});
 
 test.serial('a 10 ms timer keeps firing within 30 ms during a training step', async (t) => {
   t.timeout(300_000);
@@ -69,47 +105,31 @@ test.serial('a 10 ms timer keeps firing within 30 ms during a training step', as
     await model.update(adamw);
   };
   await step();
-  // Other programs on the machine can delay a timer, too: the best of a few windows is the loop's own doing.
-  const gaps: number[] = [];
-  for (let window = 0; window < 6 && !(Math.min(...gaps) <= 30); window++) {
-    const { worst, fired, took } = await worstGap(async () => {
-      const until = performance.now() + 1500;
-      do await step();
-      while (performance.now() < until);
-    });
-    gaps.push(worst);
-    t.log(
-      `${(model.parameterCount / 1e6).toFixed(1)} M parameters, ${took.toFixed(0)} ms of training steps, ` +
-        `timer fired ${fired} times, longest gap ${worst.toFixed(1)} ms`,
-    );
-    t.true(fired > took / 100, 'the timer fired again and again');
-  }
-  t.true(Math.min(...gaps) <= 30, `longest gaps per window: ${gaps.map((gap) => gap.toFixed(1)).join(', ')}`);
+  t.log(`${(model.parameterCount / 1e6).toFixed(1)} M parameters`);
+  await expectFree(t, async () => {
+    const until = performance.now() + 1500;
+    do await step();
+    while (performance.now() < until);
+  });
 });
 
 test.serial('a timer keeps firing while a model is made, sampled from and saved', async (t) => {
   t.timeout(300_000);
-  const gaps: number[] = [];
-  for (let window = 0; window < 6 && !(Math.min(...gaps) <= 30); window++) {
-    const { worst, took } = await worstGap(async () => {
-      using model = await createModel(config, { trainable: true, seed: 2n });
-      using cache = model.openKvCache(64);
-      const seqs = Array.from({ length: 16 }, () => cache.add());
-      let next = seqs.map((_, i) => Int32Array.from({ length: 32 }, (__, k) => i + k));
-      for (let position = 0; position < 24; position++) {
-        const rows = seqs.map((seq, i) => ({
-          seq,
-          tokens: next[i]!,
-          sample: { temperature: 1, topK: 0, topP: 1, minP: 0, runSeed: 1n, step: 0, prompt: 0, sample: i },
-        }));
-        const { tokens } = await cache.step(rows);
-        next = Array.from(tokens, (token) => Int32Array.of(token));
-      }
-      await model.saveWeights(join(temporary.path, 'model.safetensors'));
-      await model.saveOptimizer(join(temporary.path, 'optimizer.safetensors'));
-    });
-    gaps.push(worst);
-    t.log(`${took.toFixed(0)} ms of loading, decoding and saving, longest gap ${worst.toFixed(1)} ms`);
-  }
-  t.true(Math.min(...gaps) <= 30, `longest gaps per window: ${gaps.map((gap) => gap.toFixed(1)).join(', ')}`);
+  await expectFree(t, async () => {
+    using model = await createModel(config, { trainable: true, seed: 2n });
+    using cache = model.openKvCache(64);
+    const seqs = Array.from({ length: 16 }, () => cache.add());
+    let next = seqs.map((_, i) => Int32Array.from({ length: 32 }, (__, k) => i + k));
+    for (let position = 0; position < 24; position++) {
+      const rows = seqs.map((seq, i) => ({
+        seq,
+        tokens: next[i]!,
+        sample: { temperature: 1, topK: 0, topP: 1, minP: 0, runSeed: 1n, step: 0, prompt: 0, sample: i },
+      }));
+      const { tokens } = await cache.step(rows);
+      next = Array.from(tokens, (token) => Int32Array.of(token));
+    }
+    await model.saveWeights(join(temporary.path, 'model.safetensors'));
+    await model.saveOptimizer(join(temporary.path, 'optimizer.safetensors'));
+  });
 });
