@@ -63,11 +63,12 @@ export function runView(out: NodeJS.WriteStream = process.stdout): RunView {
           explained = true;
           return line(rlLine(event.at, event.report, remaining(event.at, event.report.seconds)));
         case 'evaluation': {
-          const { accuracy, callShare, seconds, questions, lost } = event.evaluation;
+          const { accuracy, callShare, seconds, questions, samples, lost } = event.evaluation;
+          const asked = `${questions} held-out questions${samples > 1 ? ` x ${samples}` : ''}`;
           const missing = lost > 0 ? `, ${lost} lost to tool failures` : '';
           return line(
             styled('bold', `eval ${event.name}: ${percent(accuracy)} right`) +
-              ` on ${questions} held-out questions, ${percent(callShare)} call Python (${duration(seconds)}${missing})`,
+              ` on ${asked}, ${percent(callShare)} call Python (${duration(seconds)}${missing})`,
           );
         }
       }
