@@ -63,11 +63,12 @@ void linear_backward_weight(const LinearBackwardWeight& op, ThreadPool& pool, Sc
   const int64_t K = op.dw.cols, N = op.dw.rows;
   if (op.T <= 0 || N <= 0) return;
   const int threads = pool.threads();
-  const int64_t step = kTilePanels * kPanelRows, groups = div_up(N, step);
+  const int64_t step = kWeightPanels * kPanelRows, groups = div_up(N, step);
   const int64_t wanted = column_tasks_for(1, threads, op.T * K * N);
   // Few panels: cut K as well, in whole strips.
   const int64_t parts = at_least(1, at_most(div_up(wanted, groups), K / (2 * kTileRows)));
   float* wide = scratch.floats(0, threads * kWideFloats);
+  float* padded = scratch.floats(1, threads * padded_floats(K));
   const bool whole = wanted == 1;  // too small to share: one task runs all groups
   auto run_part = [&](int64_t task, int worker) {
     const int64_t group = task / parts, part = task % parts;
@@ -75,7 +76,7 @@ void linear_backward_weight(const LinearBackwardWeight& op, ThreadPool& pool, Sc
     const int64_t k0 = K * part / parts, k1 = K * (part + 1) / parts;
     float* dw = static_cast<float*>(op.dw.data) + n0 * K;
     backward_weight_block(op.x, K, op.dy + n0, N, op.T, dw, K, k0, k1, static_cast<int>(div_up(columns, kPanelRows)),
-                          columns, wide + worker * kWideFloats);
+                          columns, wide + worker * kWideFloats, padded + worker * padded_floats(K));
     if (part == 0 && op.db != nullptr) add_bias_gradient(op, n0, n0 + columns);
   };
   if (whole)

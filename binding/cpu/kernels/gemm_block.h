@@ -167,14 +167,27 @@ void backward_input_block(const float* dy, int64_t dy_row, int64_t rows, const W
   }
 }
 
+constexpr int kWeightPanels = 4;       // panels of dw that share one read of x
+constexpr int64_t kWeightSteps = 128;  // rows of x and dy worked on together: their strip stays in L1
+
+// Rows of x whose length is a multiple of 1 KiB fall into few sets of L1; such a block is copied to padded rows.
+TOOLGRAD_INLINE bool rows_collide(int64_t x_row) {
+  return x_row % 256 == 0;
+}
+// Floats of padded rows one worker needs for backward_weight_block.
+TOOLGRAD_INLINE int64_t padded_floats(int64_t x_row) {
+  return rows_collide(x_row) ? kWeightSteps * (x_row + kLanes) : 0;
+}
+
 // Continues dw(p)[k][lane] over t = 0..T-1 of dy[t][p * 16 + lane] * x[t][k] for k = k0..k1-1 of `panels` <=
-// kTilePanels panels starting at dw (stride K * 16). `columns`: how many columns of dy exist from its first. wide:
-// kWideFloats.
+// kWeightPanels panels starting at dw (stride K * 16). `columns`: how many columns of dy exist from its first. wide:
+// kWideFloats; padded: padded_floats(x_row).
 inline void backward_weight_block(const float* x, int64_t x_row, const float* dy, int64_t dy_row, int64_t T, float* dw,
-                                  int64_t K, int64_t k0, int64_t k1, int panels, int64_t columns, float* wide) {
-  constexpr int64_t kSteps = 256;  // rows of x and dy worked on together
-  for (int64_t t0 = 0; t0 < T; t0 += kSteps) {
-    const int64_t depth = at_most(kSteps, T - t0);
+                                  int64_t K, int64_t k0, int64_t k1, int panels, int64_t columns, float* wide,
+                                  float* padded) {
+  static_assert(kWeightPanels * kWeightSteps * kLanes <= kWideFloats);
+  for (int64_t t0 = 0; t0 < T; t0 += kWeightSteps) {
+    const int64_t depth = at_most(kWeightSteps, T - t0);
     for (int p = 0; p < panels; ++p) {
       const int valid = static_cast<int>(at_most(kLanes, columns - p * kLanes));
       const float* from = dy + t0 * dy_row + p * kLanes;
@@ -184,9 +197,16 @@ inline void backward_weight_block(const float* x, int64_t x_row, const float* dy
       else
         for (int64_t t = 0; t < depth; ++t) store(to + t * kLanes, load_partial(from + t * dy_row, valid));
     }
+    const float* a = x + t0 * x_row + k0;
+    int64_t a_row = x_row;
+    if (rows_collide(x_row)) {
+      const int64_t length = k1 - k0;
+      a_row = x_row + kLanes;
+      for (int64_t t = 0; t < depth; ++t) std::memcpy(padded + t * a_row, a + t * x_row, length * sizeof(float));
+      a = padded;
+    }
     run_strips<Rows::kTogether, float>(
-        k1 - k0, panels,
-        {depth, x + t0 * x_row + k0, x_row, wide, depth * kLanes, dw + k0 * kLanes, kLanes, K * kLanes, true});
+        k1 - k0, panels, {depth, a, a_row, wide, depth * kLanes, dw + k0 * kLanes, kLanes, K * kLanes, true});
   }
 }
 

@@ -121,6 +121,7 @@ void head_backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
   float* wide = scratch.floats(0, threads * kWideFloats);
   float* edge = scratch.floats(1, threads * most_rows * kLanes);
   float* dz = scratch.floats(2, most_rows * kBackwardColumns);
+  float* padded = scratch.floats(4, threads * padded_floats(C));
   float* partial = scratch.floats(3, most_rows * C);  // dhidden of one tile; tasks own different columns
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t row0 = op.R * block / blocks, rows = op.R * (block + 1) / blocks - row0;
@@ -143,7 +144,7 @@ void head_backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
         }
       });
       // dhidden (cut over columns of C) and dw (cut over panels of V) both read dz.
-      const int64_t group = kTilePanels * kPanelRows, groups = div_up(v1 - v0, group);
+      const int64_t group = kWeightPanels * kPanelRows, groups = div_up(v1 - v0, group);
       pool.parallel_for(column_parts + groups, [&](int64_t task, int worker) {
         float* my_wide = wide + worker * kWideFloats;
         if (task < column_parts) {
@@ -169,7 +170,8 @@ void head_backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
           const int64_t from = (task - column_parts) * group, columns = at_most(group, v1 - v0 - from);
           float* dw = static_cast<float*>(op.dw.data) + (v0 + from) * C;
           backward_weight_block(hidden, C, dz + from, kBackwardColumns, rows, dw, C, 0, C,
-                                static_cast<int>(div_up(columns, kPanelRows)), columns, my_wide);
+                                static_cast<int>(div_up(columns, kPanelRows)), columns, my_wide,
+                                padded + worker * padded_floats(C));
         }
       });
     }
