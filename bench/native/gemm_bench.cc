@@ -1,9 +1,9 @@
 // Speed of the matrix products and the loss head, per shape: median ms, GFLOP/s, share of the FMA peak measured in the
 // same run; for few rows also GB/s of weights read and the share of the DRAM read rate measured in the same run.
 //
-//   cmake -S . -B build-bench -DTOOLGRAD_TESTS=OFF && cmake --build build-bench --target bench_gemm_bench
-//   build-bench/bench_gemm_bench [threads = 2] [isa = best] [part = all: forward | decode | input | weight | head |
-//   sample]
+//   cmake -S . -B build-bench -DTOOLGRAD_TESTS=OFF -DTOOLGRAD_BENCH=ON && cmake --build build-bench -j2
+//   build-bench/gemm_bench [threads: 2] [isa: best] [part: all | decode | forward | input | weight | head | sample]
+//                          [clock: wall | cpu]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
