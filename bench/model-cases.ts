@@ -145,8 +145,11 @@ export interface DemoPart {
   readonly tokens: number;
 }
 
-/** The demo's own steps: some of its cold start, then RL steps with programs that really run. */
-export async function demoSteps(sftSteps: number, rlSteps: number): Promise<DemoPart[]> {
+/**
+ * The demo's own steps: some of its cold start, then RL steps with programs that really run. When `signal` ends them early,
+ * the steps there were are reported.
+ */
+export async function demoSteps(sftSteps: number, rlSteps: number, signal: AbortSignal): Promise<DemoPart[]> {
   const yaml = join(packageRoot, 'assets', 'demo.yaml');
   const base = join(packageRoot, 'assets', 'demo-base');
   if (!existsSync(yaml) || !existsSync(base))
@@ -164,10 +167,13 @@ export async function demoSteps(sftSteps: number, rlSteps: number): Promise<Demo
     await runLoop(setup, traceLedgers(setup), {
       done: { sft: 0, rl: 0 },
       evaluated: new Set(),
+      signal,
       onEvent: (event) => events.push(event),
       onCheckpoint: async () => undefined,
       openReference: () => Promise.reject(new Error('the demo has no KL term')),
     });
+  } catch (error) {
+    if (!signal.aborted) throw error;
   } finally {
     await setup.close();
   }
@@ -188,22 +194,26 @@ export async function demoSteps(sftSteps: number, rlSteps: number): Promise<Demo
   const each = (seconds: (report: (typeof rl)[number]) => number) =>
     rl.map((report) => ({ seconds: seconds(report), tokens: tokens(report) }));
   const group = `${config.rl.prompts} prompts × ${config.rl.group}`;
-  return [
-    part('demo SFT step', `${config.sft.batch} traces`, sft.slice(1)),
-    part(
-      'demo RL step',
-      `${group}, real Python`,
-      each((report) => report.seconds),
-    ),
-    part(
-      'demo RL: rollout',
-      group,
-      each((report) => report.rolloutSeconds),
-    ),
-    part(
-      'demo RL: update',
-      group,
-      each((report) => report.grpo.seconds),
-    ),
-  ];
+  const parts: DemoPart[] = [];
+  if (sft.length > 1) parts.push(part('demo SFT step', `${config.sft.batch} traces`, sft.slice(1))); // without the warm-up
+  if (rl.length > 0) {
+    parts.push(
+      part(
+        'demo RL step',
+        `${group}, real Python`,
+        each((report) => report.seconds),
+      ),
+      part(
+        'demo RL: rollout',
+        group,
+        each((report) => report.rolloutSeconds),
+      ),
+      part(
+        'demo RL: update',
+        group,
+        each((report) => report.grpo.seconds),
+      ),
+    );
+  }
+  return parts;
 }

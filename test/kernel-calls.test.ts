@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { runInNewContext } from 'node:vm';
 import test from 'ava';
 import { errorCode } from '../lib/errors.ts';
 import * as kernels from '../lib/model/kernels.ts';
@@ -102,7 +103,18 @@ test('operands that do not fit throw at once, naming op, operands, expectation a
     instanceOf: TypeError,
     message: 'linear: expected a Tensor for x but received object; wrap typed arrays with Tensor.from',
   });
-  t.throws(() => Tensor.from(new Float64Array(1) as unknown as Float32Array), { instanceOf: TypeError });
+  for (const [value, name] of [
+    [new Float64Array(1), 'Float64Array'],
+    [[1], 'object'],
+    [undefined, 'undefined'],
+  ] as const) {
+    t.throws(() => Tensor.from(value as unknown as Float32Array), {
+      instanceOf: TypeError,
+      message: `Tensor.from: expected a Float32Array, Uint16Array (bfloat16), Int32Array or Uint8Array but received ${name}`,
+    });
+  }
+  const elsewhere = runInNewContext('Float32Array.of(1, 2)') as Float32Array;
+  t.is(Tensor.from(elsewhere).dtype, 'float32');
 });
 
 test('tensors of no rows are fine, tensors of one are too', async (t) => {

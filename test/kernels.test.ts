@@ -356,6 +356,10 @@ test('lossHead gives log-probs and entropies, its gradients follow, and masked r
   const packed = await kernels.packWeight({ weight });
   const again = await kernels.lossHeadBackward({ ...inputs, weight: packed, dLogprobs, dEntropies });
   t.deepEqual((await kernels.unpackWeight({ packed: again.dweight })).data, dweight.data);
+  const outside = Tensor.from(Int32Array.of(0, 300, 1, 1, 1, 1));
+  await t.throwsAsync(kernels.lossHead({ hidden, weight, labels: outside }), {
+    message: 'lossHead: expected labels below 300 (negative: not wanted) but entry 1 is 300',
+  });
   const noEntropy = await kernels.lossHeadBackward({ ...inputs, dLogprobs });
   t.true(relativeError(noEntropy.dhidden.data, dhidden.data) > 0.1);
 });

@@ -23,9 +23,13 @@ struct WantedRows {
   int64_t R() const { return static_cast<int64_t>(rows.size()); }
 
   WantedRows(const Operand& operand, int64_t V) {
-    const std::vector<int32_t> all = checked_indices(operand, INT32_MIN, V);
+    const std::vector<int32_t> all(operand.ints(), operand.ints() + operand.elements);
     for (size_t r = 0; r < all.size(); ++r) {
       if (all[r] < 0) continue;
+      if (all[r] >= V)
+        throw Error("ERR_OUT_OF_RANGE", "expected labels below " + std::to_string(V) +
+                                            " (negative: not wanted) but entry " + std::to_string(r) + " is " +
+                                            std::to_string(all[r]));
       rows.push_back(static_cast<int32_t>(r));
       labels.push_back(all[r]);
     }

@@ -20,6 +20,7 @@ Napi::Value rms_norm(const Napi::CallbackInfo& info) {
   const Operand y = call.out("y", kFloat, "*TC");
   const Operand rstd = call.out_optional("rstd", kFloat, "*T");
   const auto eps = static_cast<float>(call.number("eps"));
+  if (eps < 0) throw_out_of_range(property(call.object(), "eps"), "number of 0 or more", "eps");
   call.require_sizes("C");
   call.may_share("y", "x");
   const int64_t T = call.size('T'), C = call.size('C');

@@ -63,7 +63,7 @@ export class Tensor<D extends DType = DType> {
   static from(data: Uint16Array, shape?: readonly number[]): Tensor<'bfloat16'>;
   static from(data: Int32Array, shape?: readonly number[]): Tensor<'int32'>;
   static from(data: Uint8Array, shape?: readonly number[]): Tensor<'uint8'>;
-  static from(data: TensorArrays[DType], shape: readonly number[] = [data.length]): Tensor {
+  static from(data: TensorArrays[DType], shape: readonly number[] = [data?.length]): Tensor {
     const dtype = dtypeOf(data);
     if ((data.buffer as { resizable?: boolean }).resizable === true) {
       throw new TypeError(
@@ -154,13 +154,22 @@ export function describeTensor(tensor: Tensor): string {
   return tensor.layout === 'panels' ? `${text} in panels` : text;
 }
 
-function dtypeOf(data: TensorArrays[DType]): DType {
-  if (data instanceof Float32Array) return 'float32';
-  if (data instanceof Uint16Array) return 'bfloat16';
-  if (data instanceof Int32Array) return 'int32';
-  if (data instanceof Uint8Array) return 'uint8';
+// By name, not instanceof: arrays made in another realm (node:vm, some test runners) are as good.
+const dtypes: ReadonlyMap<string, DType> = new Map([
+  ['Float32Array', 'float32'],
+  ['Uint16Array', 'bfloat16'],
+  ['Int32Array', 'int32'],
+  ['Uint8Array', 'uint8'],
+]);
+
+function dtypeOf(data: unknown): DType {
+  const name = ArrayBuffer.isView(data)
+    ? String((data as { [Symbol.toStringTag]?: string })[Symbol.toStringTag])
+    : typeof data;
+  const dtype = dtypes.get(name);
+  if (dtype !== undefined && ArrayBuffer.isView(data)) return dtype;
   throw new TypeError(
-    `Tensor.from: expected a Float32Array, Uint16Array (bfloat16), Int32Array or Uint8Array but received ${typeof data}`,
+    `Tensor.from: expected a Float32Array, Uint16Array (bfloat16), Int32Array or Uint8Array but received ${name}`,
   );
 }
 
