@@ -3,7 +3,7 @@
  * the launcher, a warden or the trainer is killed. Processes are found through /proc, so most is skipped without one.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -124,11 +124,13 @@ test.serial(
     await untilGone(t, directory, directory, 0);
     const children = (): string[] =>
       readdirSync('/proc').filter((pid) => {
-        if (!/^\d+$/.test(pid) || !existsSync(`/proc/${pid}/stat`)) return false;
-        return (
-          readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\) /, '').split(' ')[1] ===
-          String(mine.launcherPid)
-        );
+        if (!/^\d+$/.test(pid)) return false;
+        try {
+          const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+          return stat.replace(/.*\) /, '').split(' ')[1] === String(mine.launcherPid);
+        } catch {
+          return false; // it ended between the listing and the reading
+        }
       });
     // A warden ends a moment after its result was passed on; a zombie or a leaked descriptor would stay.
     const limit = performance.now() + 2000;
