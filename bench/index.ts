@@ -143,7 +143,7 @@ async function main(): Promise<void> {
   if (withDemo) {
     progress('demo steps …');
     try {
-      const signal = AbortSignal.timeout(Math.max(1, DEMO_UNTIL - performance.now()));
+      const signal = AbortSignal.timeout(Math.max(1, Math.round(DEMO_UNTIL - performance.now())));
       const parts = await demoSteps(DEMO_STEPS.sft, DEMO_STEPS.rl, signal);
       if (!parts.some(({ name }) => name === 'demo RL step')) {
         skipped.push("demo RL step: not run, the bench's time was over; run: npm run bench -- demo");
