@@ -131,7 +131,7 @@ test('the runs compared are worth comparing', async (t) => {
     'question',
     'end',
     'answer',
-    'text',
+    'segments',
     'calls',
     'ledger',
     'correct',

@@ -30,6 +30,15 @@ export function describeEnvironment(): Environment {
   };
 }
 
+/** The package's uncommitted changes as a patch; null where there are none, or no checkout. New files are named, not shown. */
+export function uncommittedChanges(): string | null {
+  const status = git(['status', '--porcelain']);
+  if (status === null || status === '') return null;
+  const untracked = status.split('\n').filter((line) => line.startsWith('??'));
+  const names = untracked.map((line) => `# not in git: ${line.slice(3)}\n`).join('');
+  return `${names}${git(['diff', 'HEAD']) ?? ''}\n`;
+}
+
 /** null where the package is not a git checkout (installed from npm) or git is not there. */
 function git(args: readonly string[]): string | null {
   try {
@@ -37,6 +46,7 @@ function git(args: readonly string[]): string | null {
       cwd: packageRoot,
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
+      maxBuffer: 64 * 1024 * 1024,
     }).trim();
   } catch {
     return null;

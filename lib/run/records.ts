@@ -1,4 +1,5 @@
 /** What the loop reports, as records of the run directory's files. Names are explained in docs/metrics.md. */
+import { type Ledger, Origin } from '../rollout/ledger.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Progress, RlStepReport } from '../train/loop.ts';
@@ -103,8 +104,23 @@ function trajectoryRecord(trajectory: Trajectory, tokenizer: Tokenizer): Json {
     answer,
     turns,
     seconds,
-    text: tokenizer.decode(ledger.ids),
+    segments: segments(ledger, tokenizer),
     calls,
     ledger: ledger.toJSON(),
   };
+}
+
+const kOriginNames = Object.keys(Origin) as (keyof typeof Origin)[];
+
+/** The ledger as text, one piece per run of tokens of one origin; special tokens are written out. */
+function segments(ledger: Ledger, tokenizer: Tokenizer): { origin: string; text: string }[] {
+  const { ids, origins, length } = ledger;
+  const pieces: { origin: string; text: string }[] = [];
+  for (let start = 0, t = 1; t <= length; t++) {
+    if (t < length && origins[t] === origins[start]) continue;
+    const text = tokenizer.decode(ids.subarray(start, t));
+    pieces.push({ origin: kOriginNames[origins[start]!]!, text });
+    start = t;
+  }
+  return pieces;
 }

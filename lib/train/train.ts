@@ -3,7 +3,7 @@
  * loop, and turns the loop's events into files. What is printed is up to `onEvent`.
  */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { ToolgradError } from '../errors.ts';
 import type { Evaluation } from '../eval/evaluate.ts';
 import { loadModel } from '../model/model.ts';
@@ -20,7 +20,8 @@ import {
 } from '../run/checkpoint.ts';
 import type { Config } from '../run/config.ts';
 import { checkRunDirectory, openRunDirectory, type RunDirectory, readLines } from '../run/directory.ts';
-import { describeEnvironment } from '../run/environment.ts';
+import { describeEnvironment, uncommittedChanges } from '../run/environment.ts';
+import { modelCard } from '../run/model-card.ts';
 import { evaluationRecord, rlMetrics, rolloutRecord, sftMetrics } from '../run/records.ts';
 import { compareWithRun, dropAfter } from '../run/resume.ts';
 import { formatConfig } from '../run/yaml.ts';
@@ -73,7 +74,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
     checkPrompts(setup);
     const traces = traceLedgers(setup);
     if (resumed !== null) await setup.model.loadOptimizer(optimizerPath(resumed));
-    directory = openRunDirectory(config.run, mode);
+    directory = openRunDirectory(config.run, mode, state?.step ?? 0);
     if (mode === 'resume') dropAfter(directory.path, state?.step ?? 0);
     describeRun(directory, setup, options.commandLine);
     for (const message of [...changes, ...otherBuild(state, setup)]) {
@@ -85,6 +86,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
     directory?.log(`failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     throw error;
   } finally {
+    directory?.close();
     await setup.close();
   }
 }
@@ -100,6 +102,8 @@ function describeRun(directory: RunDirectory, setup: Setup, commandLine: string 
   };
   directory.file('config.yaml', configText(config, commandLine));
   directory.file('env.json', `${JSON.stringify(environment, null, 2)}\n`);
+  const changes = uncommittedChanges();
+  if (changes !== null) directory.file('code.diff', changes);
   const started = commandLine ?? 'started by a program';
   directory.log(`attempt ${directory.attempt}, toolgrad ${packageVersion}, ${started}`);
 }
@@ -177,12 +181,15 @@ async function runIn(
     if (!interrupted) throw error;
     directory.log('interrupted');
   }
-  return {
-    path: directory.path,
-    interrupted,
-    checkpoint: (saved as { folder: string } | null)?.folder ?? null,
+  const checkpoint = (saved as { folder: string } | null)?.folder ?? null;
+  const facts = {
+    checkpoint: checkpoint === null ? null : relative(directory.path, checkpoint),
     evaluations,
+    stepsDone: (last as { at: Progress } | null)?.at.step ?? state?.step ?? 0,
+    interrupted,
   };
+  directory.file('README.md', modelCard(config, facts));
+  return { path: directory.path, interrupted, checkpoint, evaluations };
 }
 
 function record(

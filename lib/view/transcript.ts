@@ -9,7 +9,7 @@ export interface TrajectoryRecord {
   readonly reason: string | null;
   readonly answer: string | null;
   readonly correct: boolean;
-  readonly text: string;
+  readonly segments: readonly { readonly origin: string; readonly text: string }[];
   readonly calls: readonly { readonly status: string; readonly seconds: number }[];
   readonly reward?: number;
   readonly advantage?: number;
@@ -20,6 +20,31 @@ function harmless(text: string): string {
   return text.replace(/[^\P{Cc}\n\t]/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
+const kWriters: Readonly<Record<string, string>> = { policy: 'model', tool: 'tool', template: 'format' };
+
+/** Lines with their writer in front; `+` where a line goes on in another hand. */
+function marked(segments: TrajectoryRecord['segments']): string[] {
+  const lines: string[] = [];
+  let fresh = true;
+  for (const { origin, text } of segments) {
+    const writer = (kWriters[origin] ?? origin).padStart(8);
+    for (const [index, line] of harmless(text).split('\n').entries()) {
+      if (index > 0) fresh = true;
+      // What follows a segment's last newline belongs to whoever writes next.
+      if (line === '' && index > 0 && index === text.split('\n').length - 1) continue;
+      if (line === '' && index === 0 && !fresh) continue;
+      lines.push(paint(origin, `${writer} ${fresh ? '|' : '+'} ${line}`));
+      fresh = false;
+    }
+  }
+  return lines;
+}
+
+function paint(origin: string, line: string): string {
+  if (origin === 'policy') return line;
+  return origin === 'tool' ? styled('cyan', line) : styled('dim', line);
+}
+
 export function transcript(record: TrajectoryRecord): string {
   const verdict = record.correct ? styled('green', 'right') : styled('red', 'wrong');
   const calls = record.calls.map((call) => `${call.status} ${call.seconds.toFixed(2)}s`).join(', ');
@@ -27,10 +52,7 @@ export function transcript(record: TrajectoryRecord): string {
     ...(record.reward === undefined ? [] : [`reward ${record.reward}`]),
     ...(record.advantage === undefined ? [] : [`advantage ${record.advantage.toFixed(3)}`]),
   ];
-  const body = harmless(record.text)
-    .split('\n')
-    .map((line) => `  | ${line}`)
-    .join('\n');
+  const body = marked(record.segments).join('\n');
   return [
     `${styled('bold', record.question.id)} sample ${record.sample}: ${verdict}, answer ${record.answer ?? 'none'}, expected ${record.question.answer}`,
     body,
