@@ -5,7 +5,7 @@
 import { parseArgs } from 'node:util';
 import { errorMessage } from '../lib/errors.ts';
 import * as kernels from '../lib/model/kernels.ts';
-import { defaultThreads } from '../lib/model/model.ts';
+import { defaultThreads } from '../lib/model/threads.ts';
 import { type Case, NotHere, sizes } from './case.ts';
 import { kernelCases } from './kernel-cases.ts';
 import { bestPeaks, describeMachine, measurePeaks } from './machine.ts';

@@ -44,7 +44,8 @@ export { type DType, describeTensor, Tensor, type TensorArrays, type TensorLayou
 export { packageVersion } from './package.ts';
 // Rollouts.
 export { Ledger, type LedgerJson, Origin } from './rollout/ledger.ts';
-export { type RolloutOptions, type RolloutPrompt, type RolloutResult, rollout } from './rollout/rollout.ts';
+export type { RolloutOptions, RolloutPrompt } from './rollout/options.ts';
+export { type RolloutResult, rollout } from './rollout/rollout.ts';
 export type {
   CallRecord,
   RolloutLimits,
@@ -112,7 +113,8 @@ export type {
 export { checkFormat, formats, hermes, r1ci, retool } from './text/formats/index.ts';
 // Text: tokenizers, chat templates, the formats of tool calls.
 export type { AddedToken, TextPart, TextStream, Tokenizer } from './text/tokenizer.ts';
-export { loadTokenizer, saveTokenizer, tokenizerFromGguf } from './text/tokenizer.ts';
+export { loadTokenizer, saveTokenizer } from './text/tokenizer-folder.ts';
+export { tokenizerFromGguf } from './text/tokenizer-gguf.ts';
 // Tools.
 export { openPythonTool, type PythonTool, type PythonToolOptions } from './tools/python.ts';
 export {

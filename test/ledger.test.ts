@@ -1,7 +1,7 @@
 import test from 'ava';
 import { createCourse } from '../lib/rollout/course.ts';
 import { Ledger, type LedgerJson, Origin } from '../lib/rollout/ledger.ts';
-import type { RolloutOptions } from '../lib/rollout/rollout.ts';
+import type { RolloutOptions } from '../lib/rollout/options.ts';
 import { formats } from '../lib/text/formats/index.ts';
 import type { Tokenizer } from '../lib/text/tokenizer.ts';
 import { byteTokenizer } from './support/byte-tokenizer.ts';

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import test from 'ava';
 import { errorMessage } from '../lib/errors.ts';
 import { renderTemplate } from '../lib/text/jinja.ts';
-import { loadTokenizer, saveTokenizer, tokenizerFromGguf } from '../lib/text/tokenizer.ts';
+import { loadTokenizer, saveTokenizer } from '../lib/text/tokenizer-folder.ts';
+import { tokenizerFromGguf } from '../lib/text/tokenizer-gguf.ts';
 import { byteTokenizer, byteTokenizerJson } from './support/byte-tokenizer.ts';
 
 test('malformed tokenizer files are refused, naming the file, the field, what was expected and what was found', (t) => {

@@ -1,6 +1,7 @@
 /** Evaluation: attempts at held-out questions, verified, and counted per task. The same rollout as in training, no learning. */
 import type { SamplingParams } from '../model/engine.ts';
-import { type RolloutOptions, type RolloutPrompt, rollout } from '../rollout/rollout.ts';
+import type { RolloutOptions, RolloutPrompt } from '../rollout/options.ts';
+import { rollout } from '../rollout/rollout.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
 import type { Question, Task } from '../tasks/task.ts';
 

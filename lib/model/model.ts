@@ -7,7 +7,6 @@
  * reject with a ToolgradError.
  */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { duringOperation, ToolgradError } from '../errors.ts';
 import { native } from '../native.ts';
@@ -29,6 +28,7 @@ import type {
 } from './engine.ts';
 import { type ModelSource, openModelFiles } from './files.ts';
 import type { KvHandle, ModelHandle, NativeModelInfo, NativeShape } from './native-model.ts';
+import { defaultThreads, positiveInteger } from './threads.ts';
 
 export interface ModelOptions {
   /** Type of weights and KV cache; default bfloat16. Files of another type are converted, rounding to nearest even. */
@@ -59,21 +59,6 @@ function job<T>(operation: string, call: () => Promise<T>): Promise<T> {
   return runs(operation, call).catch((error: unknown) => {
     throw duringOperation(operation, error);
   });
-}
-
-function positiveInteger(value: unknown, name: string): number {
-  const received = `but received ${String(value)} of type ${typeof value}`;
-  if (typeof value !== 'number') throw new TypeError(`Expected positive integer for ${name} ${received}`);
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new RangeError(`Expected positive integer for ${name} ${received}`);
-  return value;
-}
-
-/** The number of kernel threads when none is asked for: TOOLGRAD_THREADS, else the processors available. */
-export function defaultThreads(): number {
-  const text = process.env.TOOLGRAD_THREADS;
-  if (text === undefined || text === '') return availableParallelism();
-  return positiveInteger(/^\d+$/.test(text) ? Number(text) : Number.NaN, 'the variable TOOLGRAD_THREADS');
 }
 
 function shapeOf(config: ModelConfig): NativeShape {

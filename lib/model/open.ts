@@ -1,6 +1,8 @@
 /** A model together with its tokenizer, from one path. */
 import { ToolgradError } from '../errors.ts';
-import { loadTokenizer, type Tokenizer, tokenizerFromGguf } from '../text/tokenizer.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { loadTokenizer } from '../text/tokenizer-folder.ts';
+import { tokenizerFromGguf } from '../text/tokenizer-gguf.ts';
 import { openModelFiles } from './files.ts';
 import { loadModel, type Model, type ModelOptions } from './model.ts';
 

@@ -8,7 +8,7 @@ import type { SampleSeed } from '../model/engine.ts';
 import type { ParseEvent, TurnParser } from '../text/formats/format.ts';
 import type { ToolResult } from '../tools/tool.ts';
 import { Ledger } from './ledger.ts';
-import type { RolloutOptions, RolloutPrompt } from './rollout.ts';
+import type { RolloutOptions, RolloutPrompt } from './options.ts';
 import { shorten } from './shorten.ts';
 import type { CallRecord, Trajectory, TrajectoryEnd } from './trajectory.ts';
 

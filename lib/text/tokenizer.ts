@@ -13,8 +13,6 @@ import { type Pipeline, pipeline } from './pre-tokenizer.ts';
 import { type CheckedTokenizerJson, checkTokenizerJson } from './tokenizer-json.ts';
 
 export type { AddedToken } from './added-tokens.ts';
-export { loadTokenizer, saveTokenizer } from './tokenizer-folder.ts';
-export { tokenizerFromGguf } from './tokenizer-gguf.ts';
 
 /**
  * Which added tokens a text may contain: `none` (tool output, questions: everything is plain text), `model` (what a model

@@ -6,7 +6,7 @@ import { ToolgradError } from '../errors.ts';
 import type { AdamWOptions, KvCache, LossOptions, MemoryPlan } from '../model/engine.ts';
 import { availableMemory, type Model } from '../model/model.ts';
 import { openModel } from '../model/open.ts';
-import type { RolloutPrompt } from '../rollout/rollout.ts';
+import type { RolloutPrompt } from '../rollout/options.ts';
 import type { RolloutLimits, ToolLimits } from '../rollout/trajectory.ts';
 import type { Config } from '../run/config.ts';
 import { type Reward, rewards } from '../tasks/reward.ts';

@@ -8,7 +8,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AdamWOptions } from '../../lib/model/engine.ts';
 import { createModel } from '../../lib/model/model.ts';
-import { loadTokenizer } from '../../lib/text/tokenizer.ts';
+import { loadTokenizer } from '../../lib/text/tokenizer-folder.ts';
 import { learningRate } from '../../lib/train/schedule.ts';
 import { crossEntropy } from '../../lib/train/sft.ts';
 import { corpusDocument } from './corpus.ts';

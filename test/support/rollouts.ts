@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url';
 import { type Model, planMemory } from '../../lib/model/model.ts';
 import { type ModelAndTokenizer, openModel } from '../../lib/model/open.ts';
-import type { RolloutOptions, RolloutPrompt } from '../../lib/rollout/rollout.ts';
+import type { RolloutOptions, RolloutPrompt } from '../../lib/rollout/options.ts';
 import type { RolloutLimits, ToolLimits } from '../../lib/rollout/trajectory.ts';
 import type { ParseEvent, ToolFormat } from '../../lib/text/formats/format.ts';
 import { r1ci } from '../../lib/text/formats/index.ts';

@@ -6,8 +6,8 @@
  */
 import { duringOperation, ToolgradError } from '../../errors.ts';
 import { native } from '../../native.ts';
-import { defaultThreads } from '../model.ts';
 import { type DType, Tensor } from '../tensor.ts';
+import { defaultThreads } from '../threads.ts';
 
 /**
  * The ops behind the functions of this folder: each takes one object of operands ({data, shape, panels}) and options, checks them at

@@ -1,5 +1,5 @@
 /** The optimizer step, the norm of gradients, and the backend the ops run on. */
-import { defaultThreads } from '../model.ts';
+import { defaultThreads } from '../threads.ts';
 import { call, engine, type Floats, type Weight } from './call.ts';
 
 /** Operands of `adamw`: tensors of one shape and one layout (rows or panels). */
