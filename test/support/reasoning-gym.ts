@@ -35,7 +35,7 @@ export function questionOf(record: Record<string, unknown>, metaKeys: readonly s
   const { id, question: prompt, answer, metadata, scored = [] } = record;
   const all = metadata as Record<string, unknown>;
   const meta = Object.fromEntries(metaKeys.filter((key) => key in all).map((key) => [key, all[key]]));
-  const canonical = typeof answer === 'string' ? answer : JSON.stringify(all['possible_answer']);
+  const canonical = typeof answer === 'string' ? answer : JSON.stringify(all.possible_answer);
   if (typeof id !== 'string' || typeof prompt !== 'string' || typeof canonical !== 'string') {
     throw new TypeError(`expected a record with id, question and answer, found ${JSON.stringify(record)}`);
   }
