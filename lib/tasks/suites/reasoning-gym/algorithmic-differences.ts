@@ -2,6 +2,10 @@
  * Where the algorithmic verifiers judge otherwise than the Python package's scorers, on purpose. `kinds` are the kinds of
  * the scored examples in question; a test fails for a difference that is not listed and for a listed one that does not
  * occur. And the published questions whose canonical answer is not the answer to the question.
+ *
+ * Beyond the scored examples the package also accepts, and these verifiers do not: a Game of Life board with rows or
+ * columns too many or with `true` for 1; a colouring of vertices that the graph has not; a palindrome partition listed
+ * twice; words after a jug's move; a letter given twice in a cryptarithm.
  */
 import type { SuiteQuestion } from '../suite.ts';
 
