@@ -39,9 +39,13 @@ const kMaxDepth = 16;
 /** Why an expression cannot be evaluated; thrown and caught inside this module only. */
 class ExpressionError extends Error {}
 
-/** The value of an expression and the numbers it uses, in order of appearance; an explanation when it is malformed. */
+/**
+ * The value of an expression and the numbers it uses, in order of appearance; an explanation when it is malformed or its
+ * parentheses are nested deeper than `maxDepth`.
+ */
 export function evaluateExpression(
   text: string,
+  maxDepth = kMaxDepth,
 ): { numerator: bigint; denominator: bigint; numbers: number[] } | { error: string } {
   const tokens = text.match(/[0-9]+|[-+*/()]|[^ \t\r\n]/g) ?? [];
   const numbers: number[] = [];
@@ -55,8 +59,7 @@ export function evaluateExpression(
   function operand(depth: number): Rational {
     const token = tokens[position];
     if (token === '(') {
-      if (depth === kMaxDepth)
-        throw new ExpressionError(`parentheses are nested more than ${kMaxDepth} deep`);
+      if (depth === maxDepth) throw new ExpressionError(`parentheses are nested more than ${maxDepth} deep`);
       position += 1;
       const value = sum(depth + 1);
       if (tokens[position] !== ')') fail('")"');
