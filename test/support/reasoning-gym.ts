@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import type { SuiteQuestion, SuiteTask } from '../../lib/tasks/suites/suite.ts';
+import { exampleAnswer } from '../../scripts/questions/example-answers.ts';
 import { sharedLines } from './suites.ts';
 
 /** An answer and the score of the package's `score_answer`: a number in [0, 1], or the message of what it raised. */
@@ -29,23 +30,27 @@ export interface Difference {
 
 /**
  * A line of ../shared/data/reasoning-gym/<task>.jsonl. `meta` keeps only what the verifier says it reads. Where the package
- * states no answer of its own (graph_color), its example of a right one is the canonical answer.
+ * states no answer of its own (graph_color), an example of a right one is the canonical answer; undefined if there is none.
  */
-export function questionOf(record: Record<string, unknown>, metaKeys: readonly string[]): ScoredQuestion {
+export function questionOf(
+  record: Record<string, unknown>,
+  metaKeys: readonly string[],
+): ScoredQuestion | undefined {
   const { id, question: prompt, answer, metadata, scored = [] } = record;
   const all = metadata as Record<string, unknown>;
   const meta = Object.fromEntries(metaKeys.filter((key) => key in all).map((key) => [key, all[key]]));
-  const canonical = typeof answer === 'string' ? answer : JSON.stringify(all.possible_answer);
+  const canonical = answer === null ? exampleAnswer(record) : answer;
+  if (canonical === undefined) return undefined;
   if (typeof id !== 'string' || typeof prompt !== 'string' || typeof canonical !== 'string') {
     throw new TypeError(`expected a record with id, question and answer, found ${JSON.stringify(record)}`);
   }
   return { question: { id, prompt, answer: canonical, meta }, scored: scored as ScoredAnswer[] };
 }
 
-/** All questions of a task from ../shared/data; check `sharedData` first. */
+/** All questions of a task from ../shared/data that have an answer; check `sharedData` first. */
 export function sharedQuestions(task: SuiteTask): ScoredQuestion[] {
   const records = sharedLines(`reasoning-gym/${task.name}.jsonl`);
-  return records.map((record) => questionOf(record, task.metaKeys));
+  return records.flatMap((record) => questionOf(record, task.metaKeys) ?? []);
 }
 
 /** What scripts/questions/reasoning-gym-fixture.ts wrote: questions by task. */
