@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { errorMessage, ToolgradError } from './errors.ts';
 import type { NativeKernels } from './model/kernels/call.ts';
+import type { NativeAdvantageFunctions } from './model/native-advantages.ts';
 import type { NativeModelFunctions } from './model/native-model.ts';
 import { libraryFloor, packageRoot, packageVersion } from './package.ts';
 
@@ -40,7 +41,7 @@ export interface WeightFileInfo {
 }
 
 /** The exports of the addon, one to one. */
-export interface NativeAddon extends NativeModelFunctions {
+export interface NativeAddon extends NativeModelFunctions, NativeAdvantageFunctions {
   /** Version of the package the binary was built from. */
   version(): string;
   buildInfo(): BuildInfo;
@@ -53,13 +54,6 @@ export interface NativeAddon extends NativeModelFunctions {
   inspectWeights(path: string): WeightFileInfo;
   /** One tensor widened to fp32, row-major, under the file's own name and row order (for small tensors and checks). */
   readTensor(path: string, name: string): Float32Array;
-  /** See lib/train/advantage.ts. Throws ERR_NOT_FINITE (naming the trajectory) or ERR_ADVANTAGE_OPTION. */
-  groupAdvantages(
-    rewards: Float32Array,
-    valid: Uint8Array,
-    groupSize: number,
-    options: { kind: 'grpo' | 'rloo'; std: 'sample' | 'population' | 'none'; eps: number },
-  ): { advantages: Float32Array; deadGroups: number };
   /** The instruction set of the kernels (TOOLGRAD_ISA chooses) and all that this processor runs. Throws ERR_ISA. */
   isaInfo(): { chosen: string; supported: string[] };
   /** The ops of lib/model/kernels. */

@@ -69,7 +69,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_function<build_info>(env, exports, "buildInfo");
   export_function<self_check>(env, exports, "selfCheck");
   register_weights(env, exports);
-  register_losses(env, exports);
+  register_advantages(env, exports);
   register_kernels(env, exports);
   register_model(env, exports);
   register_kv_cache(env, exports);

@@ -1,67 +1,10 @@
-// Group advantages for JavaScript (synchronous: they take microseconds), and the options of the policy loss.
+// The options of the policy loss; see losses.h.
 #include "napi/losses.h"
 
-#include <cstdint>
-#include <string>
-
-#include "engine/advantages.h"
 #include "napi/args.h"
-#include "napi/guard.h"
-#include "napi/register.h"
+#include "napi/choice.h"
 
 namespace toolgrad {
-namespace {
-
-template <class T>
-struct Named {
-  const char* name;
-  T value;
-};
-
-// The value called `value[key]`; RangeError with all names when there is none.
-template <class T, size_t N>
-T read_choice(Napi::Object object, const char* key, const Named<T> (&choices)[N]) {
-  const Napi::Value value = property(object, key);
-  std::string all = "one of ";
-  for (const Named<T>& choice : choices) all += (&choice == choices ? "" : ", ") + std::string(choice.name);
-  if (!value.IsString()) throw_wrong_type(value, all, key);
-  const std::string name = value.As<Napi::String>();
-  for (const Named<T>& choice : choices)
-    if (name == choice.name) return choice.value;
-  throw_out_of_range(value, all, key);
-}
-
-// groupAdvantages(rewards, valid, groupSize, {kind, std, eps}): {advantages, deadGroups}.
-Napi::Value group_advantages_of(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const std::span<float> rewards = read_float32(argument(info, 0), "rewards");
-  const auto count = static_cast<int64_t>(rewards.size());
-  const std::span<uint8_t> valid = read_uint8(argument(info, 1), "valid", count);
-  const int64_t group_size = read_positive_integer(argument(info, 2), "groupSize");
-  if (count % group_size != 0)
-    throw_out_of_range(argument(info, 2), "a divisor of the " + std::to_string(count) + " rewards", "groupSize");
-  const Napi::Object choices = read_object(argument(info, 3), "options", {"kind", "std", "eps"});
-
-  constexpr Named<AdvantageOptions::Baseline> kKinds[] = {{"grpo", AdvantageOptions::Baseline::kGroupMean},
-                                                          {"rloo", AdvantageOptions::Baseline::kLeaveOneOut}};
-  constexpr Named<AdvantageOptions::Std> kStds[] = {{"sample", AdvantageOptions::Std::kSample},
-                                                    {"population", AdvantageOptions::Std::kPopulation},
-                                                    {"none", AdvantageOptions::Std::kNone}};
-  AdvantageOptions options;
-  options.baseline = read_choice(choices, "kind", kKinds);
-  options.std = read_choice(choices, "std", kStds);
-  options.eps = read_number(property(choices, "eps"), "eps");
-
-  Napi::Float32Array advantages = Napi::Float32Array::New(env, rewards.size());
-  const AdvantageStats stats =
-      group_advantages(options, rewards.data(), count / group_size, group_size, valid.data(), advantages.Data());
-  Napi::Object result = Napi::Object::New(env);
-  result.Set("advantages", advantages);
-  result.Set("deadGroups", static_cast<double>(stats.dead_groups));
-  return result;
-}
-
-}  // namespace
 
 PolicyLossOptions read_loss_options(Napi::Value value) {
   using Kind = PolicyLossOptions::Kind;
@@ -97,10 +40,6 @@ PolicyLossOptions read_loss_options(Napi::Value value) {
   read_float("sequenceLogRatioMax", &o.sequence_log_ratio_max);
   read_float("klClamp", &o.kl_clamp);
   return o;
-}
-
-void register_losses(Napi::Env env, Napi::Object exports) {
-  export_function<group_advantages_of>(env, exports, "groupAdvantages");
 }
 
 }  // namespace toolgrad
