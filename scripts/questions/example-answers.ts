@@ -11,34 +11,39 @@ import {
   isAtExit,
   nextCell,
   readBoard,
+  startOf,
   takenCells,
 } from '../../lib/tasks/suites/reasoning-gym/rush-hour.ts';
 
 /** A solution with the fewest moves, a move being a piece that slides any number of cells; undefined if there is none. */
-export function solveRushHour(start: Board): string | undefined {
-  const key = ({ pieces }: Board) => String.fromCharCode(...pieces.map(({ at }) => at));
-  const seen = new Set([key(start)]);
-  const queue: { board: Board; move: string; before: number }[] = [{ board: start, move: '', before: -1 }];
+export function solveRushHour(board: Board): string | undefined {
+  const start = startOf(board);
+  // A position is known by one character a piece.
+  const seen = new Set([String.fromCharCode(...start)]);
+  const queue: { positions: readonly number[]; move: string; before: number }[] = [
+    { positions: start, move: '', before: -1 },
+  ];
   for (let head = 0; head < queue.length; head++) {
-    const { board } = queue[head]!;
-    if (isAtExit(board)) {
+    const { positions } = queue[head]!;
+    if (isAtExit(positions)) {
       const moves: string[] = [];
-      for (let at = head; at > 0; at = queue[at]!.before) moves.push(queue[at]!.move);
+      for (let i = head; i > 0; i = queue[i]!.before) moves.push(queue[i]!.move);
       return moves.reverse().join(' ');
     }
-    const taken = takenCells(board);
-    for (let i = 0; i < board.pieces.length; i++) {
+    const taken = takenCells(board, positions);
+    const known = String.fromCharCode(...positions);
+    for (const [i, piece] of board.pieces.entries()) {
       for (const ahead of [true, false]) {
-        let piece = board.pieces[i]!;
+        let at = positions[i]!;
         for (let distance = 1; ; distance++) {
-          const next = nextCell(piece, ahead);
+          const next = nextCell(piece, at, ahead);
           if (next < 0 || taken[next] === 1) break;
-          piece = { ...piece, at: piece.at + (ahead ? piece.step : -piece.step) };
-          const moved = { ...board, pieces: board.pieces.with(i, piece) };
-          if (seen.has(key(moved))) continue;
-          seen.add(key(moved));
+          at += ahead ? piece.step : -piece.step;
+          const reached = known.slice(0, i) + String.fromCharCode(at) + known.slice(i + 1);
+          if (seen.has(reached)) continue;
+          seen.add(reached);
           const move = `${String.fromCharCode(65 + i)}${ahead ? '+' : '-'}${distance}`;
-          queue.push({ board: moved, move, before: head });
+          queue.push({ positions: positions.with(i, at), move, before: head });
         }
       }
     }

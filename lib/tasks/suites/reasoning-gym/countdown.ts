@@ -3,8 +3,8 @@
  *
  * The expression is parsed here and evaluated exactly, with fractions of big integers; it never runs as code. Reading stops
  * at the first number beyond the given count, so values stay small; nesting is bounded. The package hands the answer to a
- * computer algebra system and compares with a tolerance: there `5!` is a number 5, `3.5` is two numbers, 3 and 5, and a
- * value that is off by a hundred-thousandth of the target is the target.
+ * computer algebra system and compares with a tolerance: there `5!` uses the number 5, `3.5` uses 3 and 5, and a value
+ * that is off by a hundred-thousandth of the target is the target.
  */
 import { accepted, rejected, screenAnswer } from '../../answer.ts';
 import { kLongestAnswer, type SuiteTask } from '../suite.ts';
@@ -26,10 +26,18 @@ export function readExpression(
   text: string,
   mostNumbers: number,
 ): { readonly value: Fraction; readonly numbers: readonly number[] } | string {
-  const tokens = text.match(/[0-9]+|[^ \t\r\n]/g) ?? [];
   const numbers: number[] = [];
-  let at = 0;
+  const pattern = /[0-9]+|[^ \t\r\n]/g;
+  let token: string | undefined;
   let failure: string | undefined;
+
+  /** Moves on to the next token; undefined is the end, beyond which nothing moves. */
+  function advance(): void {
+    token = pattern.exec(text)?.[0];
+  }
+
+  const at = (symbol: string) => token === symbol;
+  const found = () => token?.slice(0, 20) ?? 'the end';
 
   function fail(reason: string): undefined {
     failure ??= reason;
@@ -38,32 +46,34 @@ export function readExpression(
 
   function operand(depth: number): Fraction | undefined {
     if (depth > kDeepest) return fail(`nested more than ${kDeepest} deep`);
-    const token = tokens[at];
-    at += 1;
-    if (token === '-') {
+    if (at('-')) {
+      advance();
       const inner = operand(depth + 1);
       return inner && { over: -inner.over, under: inner.under };
     }
-    if (token === '(') {
+    if (at('(')) {
+      advance();
       const inner = sum(depth + 1);
       if (inner === undefined) return undefined;
-      if (tokens[at] !== ')') return fail(`expected ")", found ${tokens[at] ?? 'the end'}`);
-      at += 1;
+      if (!at(')')) return fail(`expected ")", found ${found()}`);
+      advance();
       return inner;
     }
     if (token === undefined || !kNumber.test(token)) {
-      return fail(`expected a number or "(", found ${token?.slice(0, 20) ?? 'the end'}`);
+      return fail(`expected a number or "(", found ${found()}`);
     }
     if (numbers.length === mostNumbers) return fail(`more than ${mostNumbers} numbers`);
+    const value = { over: BigInt(token), under: 1n };
     numbers.push(Number(token));
-    return { over: BigInt(token), under: 1n };
+    advance();
+    return value;
   }
 
   function product(depth: number): Fraction | undefined {
     let left = operand(depth);
-    while (left !== undefined && (tokens[at] === '*' || tokens[at] === '/')) {
-      const divides = tokens[at] === '/';
-      at += 1;
+    while (left !== undefined && (at('*') || at('/'))) {
+      const divides = at('/');
+      advance();
       const right = operand(depth);
       if (right === undefined) return undefined;
       if (divides && right.over === 0n) return fail('a division by zero');
@@ -76,9 +86,9 @@ export function readExpression(
 
   function sum(depth: number): Fraction | undefined {
     let left = product(depth);
-    while (left !== undefined && (tokens[at] === '+' || tokens[at] === '-')) {
-      const sign = tokens[at] === '-' ? -1n : 1n;
-      at += 1;
+    while (left !== undefined && (at('+') || at('-'))) {
+      const sign = at('-') ? -1n : 1n;
+      advance();
       const right = product(depth);
       if (right === undefined) return undefined;
       left = {
@@ -89,9 +99,10 @@ export function readExpression(
     return left;
   }
 
+  advance();
   const value = sum(0);
   if (value === undefined) return failure ?? 'not an expression';
-  if (at < tokens.length) return `expected an operator or the end, found ${tokens[at]!.slice(0, 20)}`;
+  if (token !== undefined) return `expected an operator or the end, found ${found()}`;
   return { value, numbers };
 }
 

@@ -1,23 +1,24 @@
 /**
  * Knights and knaves: who always tells the truth and who always lies. Every published puzzle has exactly one solution.
  *
- * The whole answer must be one clause a person, `Owen is a sage`, joined by commas or `and`, in any order, with or without
- * a full stop; upper and lower case are the same. The package looks for names and roles anywhere in a text instead.
+ * The whole answer must be one clause a person, `Owen is a sage`, in any order, with commas, full stops, line ends or `and`
+ * between them; upper and lower case are the same. The package looks for names and roles anywhere in a text instead.
  */
-import { accepted, rejected, screenAnswer } from '../../answer.ts';
+import { accepted, rejected, screenAnswer, trimBlanks } from '../../answer.ts';
 import { kLongestAnswer, type SuiteTask } from '../suite.ts';
 
-/** Role by name in lower case, or undefined where the text is not such clauses or speaks of somebody twice. */
+/** Between separators: a person, or nothing as in `, and`. Puzzles have a handful of people. */
+const kMostParts = 100;
+
+/** Role by name in lower case, or undefined where the text is not made of such clauses or speaks of somebody twice. */
 function rolesOf(text: string): ReadonlyMap<string, string> | undefined {
   const roles = new Map<string, string>();
-  const clauses = text
-    .toLowerCase()
-    .replace(/\.$/, '')
-    .split(/,|\band\b/);
-  for (const [i, clause] of clauses.entries()) {
-    const words = clause.split(/[ \t\r\n]+/).filter((word) => word !== '');
-    // `, and` leaves nothing between its two parts.
-    if (words.length === 0 && i > 0 && i < clauses.length - 1) continue;
+  const parts = text.toLowerCase().split(/[.,\n]|\band\b/, kMostParts + 1);
+  if (parts.length > kMostParts) return undefined;
+  for (const part of parts) {
+    const clause = trimBlanks(part);
+    if (clause === '') continue;
+    const words = clause.split(/[ \t\r]+/, 5);
     const [name, is, article, role] = words;
     if (words.length !== 4 || is !== 'is' || (article !== 'a' && article !== 'an')) return undefined;
     if (roles.has(name!)) return undefined;

@@ -39,12 +39,17 @@ export function readFormula(text: string, variables: readonly string[]): Formula
       `readFormula: expected at most ${kVariableTables.length} variables, found ${variables.length}`,
     );
   }
-  const symbols = [...text].filter((symbol) => !' \t\r\n'.includes(symbol));
   let at = 0;
+
+  /** The next symbol that is no blank, or undefined at the end; every symbol of a formula is one UTF-16 unit. */
+  function peek(): string | undefined {
+    while (at < text.length && ' \t\r\n'.includes(text[at]!)) at += 1;
+    return text[at];
+  }
 
   function operand(depth: number): Formula | undefined {
     if (depth > kDeepest) return undefined;
-    const symbol = symbols[at];
+    const symbol = peek();
     at += 1;
     if (symbol === '¬') {
       const inner = operand(depth + 1);
@@ -52,7 +57,7 @@ export function readFormula(text: string, variables: readonly string[]): Formula
     }
     if (symbol === '(') {
       const inner = chain(0, depth + 1);
-      if (symbols[at] !== ')') return undefined;
+      if (peek() !== ')') return undefined;
       at += 1;
       return inner;
     }
@@ -65,7 +70,7 @@ export function readFormula(text: string, variables: readonly string[]): Formula
     if (operator === undefined) return operand(depth);
     const [symbol, apply] = operator;
     let left = chain(level + 1, depth);
-    while (left !== undefined && symbols[at] === symbol) {
+    while (left !== undefined && peek() === symbol) {
       at += 1;
       const right = chain(level + 1, depth);
       left = right && { table: apply(left.table, right.table), isVariable: false };
@@ -74,7 +79,7 @@ export function readFormula(text: string, variables: readonly string[]): Formula
   }
 
   const formula = chain(0, 0);
-  return at === symbols.length ? formula : undefined;
+  return peek() === undefined ? formula : undefined;
 }
 
 export const propositionalLogic: SuiteTask = {

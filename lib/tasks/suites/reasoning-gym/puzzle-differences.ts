@@ -39,6 +39,12 @@ export const puzzleDifferences: readonly {
     reason: 'the package finds names and roles anywhere in a text; here the answer is one clause a person',
   },
   {
+    task: 'quantum_lock',
+    kinds: ['perturbed'],
+    reason:
+      'the package looks for the letters A, B and C anywhere in a text; here only buttons and what separates them may stand',
+  },
+  {
     task: 'sokoban',
     kinds: ['oracle_prefixed', 'oracle_twice'],
     reason:

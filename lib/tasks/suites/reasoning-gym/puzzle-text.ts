@@ -7,6 +7,7 @@
  * is read from `meta`.
  */
 import {
+  accepted,
   type Comparison,
   compareText,
   compareTextIgnoringCase,
@@ -48,12 +49,11 @@ const compareWord: Comparison = (expected, answer) =>
 
 /** Lines whose blanks at the end do not count. */
 const compareLines: Comparison = (expected, answer) => {
-  const lines = (text: string) =>
-    text
-      .split('\n')
-      .map((line) => line.trimEnd())
-      .join('\n');
-  return compareText(lines(expected), lines(answer));
+  const wanted = expected.split('\n');
+  const lines = answer.split('\n', wanted.length + 1);
+  const same =
+    lines.length === wanted.length && wanted.every((line, i) => line.trimEnd() === lines[i]!.trimEnd());
+  return same ? accepted : rejected('different lines');
 };
 
 export const aiw = asciiTask(

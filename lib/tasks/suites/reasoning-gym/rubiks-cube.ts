@@ -74,38 +74,33 @@ function permutation(size: number, turn: string, wide: boolean, reversed: boolea
 
 const kSmallest = 2;
 const kLargest = 7;
-const known = new Map<string, Uint16Array>();
+/** The moves that were read before, by size and notation. */
+const known = new Map<number, Map<string, Uint16Array>>();
 
-/** A move of Singmaster's notation: the permutation and how many times it is made; undefined where it is none. */
-function readMove(size: number, text: string): readonly [Uint16Array, number] | undefined {
+/** A move of Singmaster's notation as a permutation; undefined where the text is none. */
+function readMove(size: number, text: string): Uint16Array | undefined {
   const match = /^(?:([RLUDFB])(w?)|([MESXYZ]))('?)([23]?)$/.exec(text);
   if (match === null) return undefined;
   const turn = match[1] ?? match[3]!;
-  const wide = match[2] === 'w';
-  const reversed = match[4] === "'";
   if ('MES'.includes(turn) && size % 2 === 0) return undefined;
-  const key = `${size}${turn}${wide ? 'w' : ''}${reversed ? "'" : ''}`;
-  let move = known.get(key);
-  if (move === undefined) {
-    move = permutation(size, turn, wide, reversed);
-    known.set(key, move);
-  }
-  return [move, Number(match[5] || 1)];
+  const once = permutation(size, turn, match[2] === 'w', match[4] === "'");
+  let move = once;
+  for (let times = Number(match[5] || 1); times > 1; times--) move = move.map((from) => once[from]!);
+  return move;
 }
 
-/** A solved cube after some moves separated by blanks, each sticker as the number of its face; or the first non-move. */
-function cubeAfter(size: number, moves: string): Uint8Array | string {
+/** A solved cube after some moves separated by blanks, each sticker as the number of its face; undefined for a non-move. */
+function cubeAfter(size: number, moves: string): Uint8Array | undefined {
+  const read = known.get(size) ?? new Map<string, Uint16Array>();
+  known.set(size, read);
   let colors = Uint8Array.from({ length: 6 * size * size }, (_, i) => Math.floor(i / (size * size)));
   let spare = new Uint8Array(colors.length);
-  for (const text of moves.split(/[ \t\r\n]+/)) {
-    if (text === '') continue;
-    const read = readMove(size, text);
-    if (read === undefined) return text;
-    const [move, times] = read;
-    for (let time = 0; time < times; time++) {
-      for (let i = 0; i < move.length; i++) spare[i] = colors[move[i]!]!;
-      [colors, spare] = [spare, colors];
-    }
+  for (const [text] of moves.matchAll(/[^ \t\r\n]+/g)) {
+    const move = read.get(text) ?? readMove(size, text);
+    if (move === undefined) return undefined;
+    read.set(text, move);
+    for (let i = 0; i < move.length; i++) spare[i] = colors[move[i]!]!;
+    [colors, spare] = [spare, colors];
   }
   return colors;
 }
@@ -113,8 +108,7 @@ function cubeAfter(size: number, moves: string): Uint8Array | string {
 /** Whether moves leave a solved cube of this size solved; undefined where one of them is no move. */
 export function isSolvedAfter(size: number, moves: string): boolean | undefined {
   const colors = cubeAfter(size, moves);
-  if (typeof colors === 'string') return undefined;
-  return colors.every((color, i) => color === colors[i - (i % (size * size))]);
+  return colors?.every((color, i) => color === colors[i - (i % (size * size))]);
 }
 
 export const rubiksCube: SuiteTask = {

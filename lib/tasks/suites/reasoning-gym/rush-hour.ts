@@ -52,24 +52,33 @@ export function readBoard(text: string): Board {
   return { pieces, walls };
 }
 
+/** The cell of every piece's upper or left end, in the order of the pieces. */
+export type Positions = readonly number[];
+
+export function startOf({ pieces }: Board): number[] {
+  return pieces.map(({ at }) => at);
+}
+
 /** Which cells are taken: 1 by a piece or a wall, 0 free. */
-export function takenCells({ pieces, walls }: Board): Uint8Array {
+export function takenCells({ pieces, walls }: Board, positions: Positions): Uint8Array {
   const taken = new Uint8Array(kSide * kSide);
   for (const wall of walls) taken[wall] = 1;
-  for (const { at, length, step } of pieces) for (let i = 0; i < length; i++) taken[at + i * step] = 1;
+  for (const [i, { length, step }] of pieces.entries()) {
+    for (let n = 0; n < length; n++) taken[positions[i]! + n * step] = 1;
+  }
   return taken;
 }
 
-/** The cell that a piece enters when it moves by one (right or down where `ahead`), or -1 beyond the board's edge. */
-export function nextCell({ at, length, step }: Piece, ahead: boolean): number {
+/** The cell that a piece at `at` enters when it moves by one (right or down where `ahead`), or -1 beyond the edge. */
+export function nextCell({ length, step }: Piece, at: number, ahead: boolean): number {
   const next = ahead ? at + length * step : at - step;
   if (next < 0 || next >= kSide * kSide) return -1;
   return step === 1 && Math.floor(next / kSide) !== Math.floor(at / kSide) ? -1 : next;
 }
 
 /** Whether the red car stands at the exit. */
-export function isAtExit({ pieces }: Board): boolean {
-  return pieces[0]?.at === kExit;
+export function isAtExit(positions: Positions): boolean {
+  return positions[0] === kExit;
 }
 
 export const rushHour: SuiteTask = {
@@ -80,24 +89,25 @@ export const rushHour: SuiteTask = {
     const board = readBoard(metaValue(question, 'board_config', isText, 'a board'));
     const screened = screenAnswer(answer, kLongestAnswer);
     if (typeof screened !== 'string') return screened;
-    const pieces = [...board.pieces];
-    const taken = takenCells(board);
-    for (const [i, move] of screened.split(/[ \t\r\n,]+/).entries()) {
-      const match = /^([A-Z])([+-])([1-5])$/.exec(move);
-      if (match === null) return rejected(`move ${i + 1} is not one like B+1`);
+    const positions = startOf(board);
+    const taken = takenCells(board, positions);
+    for (const [text] of screened.matchAll(/[^ \t\r\n,]+/g)) {
+      const match = /^([A-Z])([+-])([1-5])$/.exec(text);
+      if (match === null) return rejected('not moves like B+1 separated by blanks');
       const [, letter, sign, distance] = match as unknown as [string, string, string, string];
-      const index = letter.charCodeAt(0) - 65;
+      const i = letter.charCodeAt(0) - 65;
+      const piece = board.pieces[i];
+      if (piece === undefined) return rejected(`there is no piece ${letter}`);
       const ahead = sign === '+';
       for (let n = 0; n < Number(distance); n++) {
-        const piece = pieces[index];
-        if (piece === undefined) return rejected(`move ${i + 1}: there is no piece ${letter}`);
-        const next = nextCell(piece, ahead);
-        if (next < 0 || taken[next] === 1) return rejected(`move ${i + 1}: ${letter} is blocked`);
+        const at = positions[i]!;
+        const next = nextCell(piece, at, ahead);
+        if (next < 0 || taken[next] === 1) return rejected(`${letter} is blocked when ${text} is tried`);
         taken[next] = 1;
-        taken[ahead ? piece.at : piece.at + (piece.length - 1) * piece.step] = 0;
-        pieces[index] = { ...piece, at: piece.at + (ahead ? piece.step : -piece.step) };
+        taken[ahead ? at : at + (piece.length - 1) * piece.step] = 0;
+        positions[i] = at + (ahead ? piece.step : -piece.step);
       }
     }
-    return isAtExit({ pieces, walls: board.walls }) ? accepted : rejected('the red car is not at the exit');
+    return isAtExit(positions) ? accepted : rejected('the red car is not at the exit');
   },
 };

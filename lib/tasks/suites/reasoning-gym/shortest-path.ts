@@ -26,9 +26,9 @@ export const shortestPath: SuiteTask = {
       return question.answer === kInfeasible ? accepted : rejected('there is a path');
     }
     if (question.answer === kInfeasible) return rejected('there is no path');
-    const words = screened.split(/[ \t\r\n]+/);
     const shortest = question.answer.split(' ').length;
-    if (words.length !== shortest) return rejected(`${words.length} steps instead of ${shortest}`);
+    const words = screened.split(/[ \t\r\n]+/, shortest + 1);
+    if (words.length !== shortest) return rejected(`not ${shortest} steps`);
     let row = grid.findIndex((cells) => cells.includes('*'));
     let column = grid[row]?.indexOf('*') ?? -1;
     for (const [i, word] of words.entries()) {

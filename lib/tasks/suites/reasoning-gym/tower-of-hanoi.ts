@@ -19,14 +19,14 @@ export const towerOfHanoi: SuiteTask = {
     for (let disk = disks; disk > 0; disk--) pegs.get(String(number('start_peg')))?.push(disk);
     const screened = screenAnswer(answer, kLongestAnswer);
     if (typeof screened !== 'string') return screened;
-    const lines = screened
-      .split('\n')
-      .map(trimBlanks)
-      .filter((line) => line !== '');
-    if (lines.length > shortest) return rejected(`${lines.length} moves, ${shortest} are enough`);
-    for (const [i, line] of lines.entries()) {
+    let moves = 0;
+    for (const [text] of screened.matchAll(/[^\n]+/g)) {
+      const line = trimBlanks(text);
+      if (line === '') continue;
+      moves += 1;
+      if (moves > shortest) return rejected(`more than ${shortest} moves, which are enough`);
       const match = /^Move disk ([1-9][0-9]*) from Peg ([1-9]) to Peg ([1-9])$/.exec(line);
-      if (match === null) return rejected(`line ${i + 1} is not like "Move disk 1 from Peg 1 to Peg 3"`);
+      if (match === null) return rejected(`move ${moves} is not like "Move disk 1 from Peg 1 to Peg 3"`);
       const [, disk, source, sink] = match as unknown as [string, string, string, string];
       const [from, to] = [pegs.get(source), pegs.get(sink)];
       const moved = Number(disk);
@@ -36,7 +36,7 @@ export const towerOfHanoi: SuiteTask = {
         from.at(-1) !== moved ||
         moved >= (to.at(-1) ?? disks + 1)
       ) {
-        return rejected(`move ${i + 1} is not legal`);
+        return rejected(`move ${moves} is not legal`);
       }
       from.pop();
       to.push(moved);
