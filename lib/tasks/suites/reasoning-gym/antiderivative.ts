@@ -2,14 +2,11 @@
  * Whether an expression is an antiderivative of another: a constant C or c may be added, no form is preferred. Polynomials are
  * decided exactly, everything else by derivatives (slopes.ts) at eight points, in balls of 320 bits (ball.ts).
  *
- *  - Rejection is a proof: at one point derivative and integrand differ by more than all rounding errors together.
- *  - Acceptance says that they agree within 2^-160 at eight points. For a wrong answer the difference is an analytic function
- *    that has few zeros on an interval and is that small only within about 2^-160 of one. Points have 64 random bits each,
- *    from SHA-256 of integrand and answer: one point hits such a place with probability about 2^-64 a zero, and no answer
- *    can be written around points that change with each of its characters. A wrong term cannot hide by being tiny, either:
- *    products and function values below 2^-128 are out of reach.
- *  - Points where integrand or answer have no real value are passed over (log(x**2) and 2*log(x) agree where both exist);
- *    with fewer than eight points left the answer is rejected.
+ * Rejection is a proof: at one point the two differ by more than all rounding errors together. Acceptance says that they agree
+ * within 2^-160 at eight points. The difference of a wrong answer is analytic, has few zeros on an interval and is that small
+ * only within about 2^-160 of one; points have 64 random bits from SHA-256 of both texts, so a point hits such a place with
+ * probability about 2^-64 a zero, and no answer can be written around points that change with each of its characters. Nor
+ * can a wrong term hide by being tiny: products and function values below 2^-128 are out of reach.
  */
 import { createHash } from 'node:crypto';
 import { accepted, rejected, type Verdict } from '../../answer.ts';
@@ -18,6 +15,10 @@ import { type Expression, isParseError, parseExpression } from './expression.ts'
 import { differentiate, equalPolynomials, polynomialOf } from './polynomial.ts';
 import { type Dual, slopeOf, TooMuchWork, UnknownName } from './slopes.ts';
 
+/**
+ * Points at which both must agree. Where one has no real value they are passed over: log(x**2) and 2*log(x) agree where both
+ * exist. With fewer points than that among the candidates an answer is rejected.
+ */
 const kPoints = 8;
 const kCandidates = 64;
 const kSharpBits = 160n;
@@ -64,10 +65,15 @@ function* points(integrand: string, answer: string): Generator<Dual> {
   }
 }
 
-/** A value for the constant: a number that the answer cannot have been written for. */
-function constantFor(integrand: string, answer: string): Dual {
-  const share = digestOf(integrand, answer, -1).readBigUInt64BE();
-  return { value: add(one, fraction(share + 1n, 1n << 64n)), slope: zero };
+/** Values for the constants: numbers that the answer cannot have been written for. */
+function constantsFor(integrand: string, answer: string): Map<string, Dual> {
+  const digest = digestOf(integrand, answer, -1);
+  return new Map(
+    kConstants.map((name, i) => {
+      const share = fraction(digest.readBigUInt64BE(8 * i) + 1n, 1n << 64n);
+      return [name, { value: add(one, share), slope: zero }];
+    }),
+  );
 }
 
 /** An expression and the text it was read from. */
@@ -79,8 +85,7 @@ interface Read {
 /** The verdict by values at points. */
 function judgeByValues(integrand: Read, variable: string, answer: Read): Verdict {
   const allowance = { work: kMostWork };
-  const constant = constantFor(integrand.text, answer.text);
-  const names = new Map(kConstants.map((name) => [name, constant]));
+  const names = constantsFor(integrand.text, answer.text);
   let agreeing = 0;
   let misses = 0;
   try {

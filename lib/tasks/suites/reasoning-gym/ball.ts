@@ -155,7 +155,7 @@ const kLog2 = logarithmOfTwo(kWork + kMore);
 
 export const pi: Ball = { middle: kPi >> (kGuard + kMore), radius: 1n };
 
-/** exp of |x| < 1 and both in units of 2^-kWork; the error is below 2^-kWork * 2^20. */
+/** exp of |x| < 4, both in units of 2^-kWork; the error is below 2^-kWork * 2^20 of the result. */
 function smallExp(x: bigint): bigint {
   const halvings = 12n;
   const reduced = x >> halvings;

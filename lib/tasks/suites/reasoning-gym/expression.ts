@@ -24,13 +24,14 @@ const kDeepest = 64;
 /** Digits of a number before or after its point. */
 const kMostDigits = 40;
 
-const kTokens = /[ \t]+|[0-9]+(?:\.[0-9]*)?|\.[0-9]+|[A-Za-z_][A-Za-z_0-9]*|\*\*|[-+*/()]|./gs;
+const kTokens = /[ \t]+|[0-9]+(?:\.[0-9]+)?|\.[0-9]+|[A-Za-z_][A-Za-z_0-9]*|\*\*|[-+*/()]|./gs;
 
 /** Why a text is no expression; thrown and caught inside this module only. */
 class ExpressionError extends Error {}
 
 function numberOf(token: string): Fraction {
   const [whole = '', fraction = ''] = token.split('.');
+  if (/^0[0-9]/.test(token)) throw new ExpressionError('a number starts with a zero');
   if (whole.length > kMostDigits || fraction.length > kMostDigits) {
     throw new ExpressionError(`a number has more than ${kMostDigits} digits`);
   }

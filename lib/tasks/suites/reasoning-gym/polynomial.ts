@@ -2,8 +2,8 @@
  * Polynomials with rational coefficients, exactly: what an expression denotes, derivatives, equality.
  *
  * A polynomial is a map from exponents to integer numerators over one common denominator; no numerator is zero. Work is
- * bounded: exponents in the text up to 64 and of a variable up to 128, numbers of 2048 bits, 10,000 products of coefficients
- * in one reading. What is beyond that, or is no polynomial (a function, a division by a variable), reads as undefined.
+ * bounded: exponents in the text up to 64 and of a variable up to 128, numbers of 2048 bits, and an allowance of operations
+ * on coefficients. What is beyond that, or is no polynomial (a function, a division by a variable), reads as undefined.
  */
 import type { Fraction } from '../../number.ts';
 import type { Expression } from './expression.ts';
@@ -18,8 +18,13 @@ const kLargestExponent = 64;
 const kLargestDegree = 128;
 const kBase = 512;
 const kMostBits = 2048;
-const kMostProducts = 10_000;
+const kMostWork = 10_000;
 const kTooLarge = 1n << BigInt(kMostBits);
+
+/** Operations that may still be done; below zero where they were too many. */
+export interface Allowance {
+  work: number;
+}
 
 /** Not a polynomial, or too large; thrown and caught inside this module only. */
 class NotReadable extends Error {}
@@ -39,7 +44,8 @@ function checked(terms: Map<number, bigint>, denominator: bigint): Polynomial {
   return { terms, denominator };
 }
 
-function add(a: Polynomial, b: Polynomial, sign: bigint): Polynomial {
+/** a + sign * b */
+function addScaled(a: Polynomial, b: Polynomial, sign: bigint): Polynomial {
   const shared = gcd(a.denominator, b.denominator);
   const [left, right] = [b.denominator / shared, sign * (a.denominator / shared)];
   const terms = new Map([...a.terms].map(([key, numerator]) => [key, numerator * left]));
@@ -59,14 +65,20 @@ function constantOf({ terms, denominator }: Polynomial): Fraction | undefined {
 }
 
 /** The polynomial in at most five `variables` that an expression denotes; undefined where it is none or too large to expand. */
-export function polynomialOf(tree: Expression, variables: readonly string[]): Polynomial | undefined {
-  let products = 0;
+export function polynomialOf(
+  tree: Expression,
+  variables: readonly string[],
+  allowance: Allowance = { work: kMostWork },
+): Polynomial | undefined {
+  function spend(operations: number): void {
+    allowance.work -= operations;
+    if (allowance.work < 0) throw new NotReadable('too much work');
+  }
 
   const constant = ({ numerator, denominator }: Fraction) => checked(new Map([[0, numerator]]), denominator);
 
   function multiply(a: Polynomial, b: Polynomial): Polynomial {
-    products += a.terms.size * b.terms.size;
-    if (products > kMostProducts) throw new NotReadable('too much work');
+    spend(a.terms.size * b.terms.size);
     const terms = new Map<number, bigint>();
     for (const [left, numerator] of a.terms) {
       for (const [right, factor] of b.terms) {
@@ -76,6 +88,11 @@ export function polynomialOf(tree: Expression, variables: readonly string[]): Po
       }
     }
     return checked(terms, a.denominator * b.denominator);
+  }
+
+  function add(a: Polynomial, b: Polynomial, sign: bigint): Polynomial {
+    spend(a.terms.size + b.terms.size);
+    return addScaled(a, b, sign);
   }
 
   /** b as a number other than zero, turned upside down. */
@@ -98,6 +115,7 @@ export function polynomialOf(tree: Expression, variables: readonly string[]): Po
   }
 
   function read(node: Expression): Polynomial {
+    spend(1);
     switch (node.kind) {
       case 'number':
         return constant(node.value);
@@ -132,8 +150,8 @@ export function polynomialOf(tree: Expression, variables: readonly string[]): Po
 }
 
 /** The number that an expression without names and functions denotes, if it can be computed exactly. */
-export function rationalOf(tree: Expression): Fraction | undefined {
-  const value = polynomialOf(tree, []);
+export function rationalOf(tree: Expression, allowance?: Allowance): Fraction | undefined {
+  const value = polynomialOf(tree, [], allowance);
   return value === undefined ? undefined : constantOf(value);
 }
 

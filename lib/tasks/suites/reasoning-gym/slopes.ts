@@ -6,7 +6,7 @@
 import * as ball from './ball.ts';
 import { type Ball, OutOfReach } from './ball.ts';
 import type { Expression } from './expression.ts';
-import { rationalOf } from './polynomial.ts';
+import { type Allowance, rationalOf } from './polynomial.ts';
 
 /** A value and its derivative by the variable. */
 export interface Dual {
@@ -54,6 +54,9 @@ const kFunctions: ReadonlyMap<string, (v: Ball) => Dual> = new Map([
         slope: negate(reciprocal(root)),
       })),
   ],
+  ['sinh', (v) => ofHyperbolics(v, (s, c) => ({ value: s, slope: c }))],
+  ['cosh', (v) => ofHyperbolics(v, (s, c) => ({ value: c, slope: s }))],
+  ['tanh', (v) => ofHyperbolics(v, (s, c) => ({ value: divide(s, c), slope: reciprocal(square(c)) }))],
   ['atan', (v) => ({ value: ball.atan(v), slope: reciprocal(add(one, square(v))) })],
 ]);
 
@@ -70,17 +73,21 @@ function ofSines(v: Ball, make: (sine: Ball, cosine: Ball) => Dual): Dual {
   return make(sine, cosine);
 }
 
+/** (e^v - e^-v) / 2 and (e^v + e^-v) / 2. */
+function ofHyperbolics(v: Ball, make: (sine: Ball, cosine: Ball) => Dual): Dual {
+  const grown = ball.exp(v);
+  const shrunk = reciprocal(grown);
+  const half = ball.fraction(1n, 2n);
+  return make(multiply(half, subtract(grown, shrunk)), multiply(half, add(grown, shrunk)));
+}
+
 function withCathetus(v: Ball, make: (root: Ball) => Dual): Dual {
   return make(cathetus(v));
 }
 
-/** Multiplications that may still be done. */
-export interface Allowance {
-  work: number;
-}
-
 /**
- * Value and slope of an expression; `names` gives those of its variables and constants (E and pi are known).
+ * Value and slope of an expression; `names` gives those of its variables and constants (E and pi are known). `allowance` is
+ * how many multiplications may still be done.
  *
  * Throws OutOfReach where they cannot be computed at this point, UnknownName and TooMuchWork.
  */
@@ -121,7 +128,8 @@ export function slopeOf(tree: Expression, names: ReadonlyMap<string, Dual>, allo
   }
 
   function power(base: Dual, exponentTree: Expression): Dual {
-    const exponent = rationalOf(exponentTree);
+    const exponent = rationalOf(exponentTree, allowance);
+    spend(0);
     if (exponent !== undefined && exponent.numerator % exponent.denominator === 0n) {
       const n = exponent.numerator / exponent.denominator;
       if (n > kLargestExponent || n < -kLargestExponent) throw new OutOfReach('a large exponent');
