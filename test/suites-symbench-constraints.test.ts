@@ -179,6 +179,14 @@ test('logic_puzzle: the product of a row with one negative number, or with a zer
     rule: 'product_gt_0',
   };
   t.deepEqual(verdicts('logic_puzzle', meta, ['0 0, 0 1', '0 0, 1 0', '0 0, 1 1']), [false, false, false]);
+  const withZero = {
+    ...meta,
+    grid: [
+      [1, 2],
+      [3, 0],
+    ],
+  };
+  t.deepEqual(verdicts('logic_puzzle', withZero, ['0 0, 1 0', '0 0, 1 1']), [true, false]);
   const square = {
     ...meta,
     grid: [
