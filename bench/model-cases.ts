@@ -166,6 +166,7 @@ export async function demoSteps(sftSteps: number, rlSteps: number, signal: Abort
   try {
     await runLoop(setup, traceLedgers(setup), {
       done: { sft: 0, rl: 0 },
+      asked: 0,
       evaluated: new Set(),
       signal,
       onEvent: (event) => events.push(event),
@@ -211,7 +212,7 @@ export async function demoSteps(sftSteps: number, rlSteps: number, signal: Abort
       part(
         'demo RL: update',
         group,
-        each((report) => report.grpo.seconds),
+        each((report) => report.update.seconds),
       ),
     );
   }

@@ -135,8 +135,13 @@ export {
   type Reduction,
   type Row,
 } from './train/batch.ts';
-export { type GrpoOptions, type GrpoStep, grpoStep, type ScoredTrajectory } from './train/grpo.ts';
 export type { Progress, RlStepReport, TrainEvent } from './train/loop.ts';
+export {
+  type PolicyStep,
+  type PolicyStepOptions,
+  policyStep,
+  type ScoredTrajectory,
+} from './train/policy-step.ts';
 export { type LearningRate, learningRate } from './train/schedule.ts';
 export { type Scored, scoreRollouts } from './train/score.ts';
 export { openSetup, type Setup, type UserParts } from './train/setup.ts';

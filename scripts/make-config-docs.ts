@@ -31,6 +31,7 @@ const kSections: Readonly<Record<string, string>> = {
     'Where questions and traces come from. Files and procedural tasks may be mixed; a file wins over `names` for its part.',
   sft: 'The cold start: supervised fine-tuning on traces.',
   rl: 'Reinforcement learning: one rollout batch and its updates per step.',
+  correction: 'What is done about tokens that older weights sampled.',
   rollout: 'Limits of one trajectory, and the memory for all of them.',
   tool: 'Limits of one Python call.',
   optim: 'AdamW, for both phases.',

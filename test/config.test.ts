@@ -5,7 +5,7 @@ import { packageRoot } from '../lib/package.ts';
 import { formatConfig, nearestName, parseConfig } from '../lib/run/yaml.ts';
 import { namedTask, planQuestions, traceBatch } from '../lib/train/questions.ts';
 import { learningRate } from '../lib/train/schedule.ts';
-import { grpoOptions, microBatchTokens } from '../lib/train/setup.ts';
+import { policyOptions, microBatchTokens } from '../lib/train/setup.ts';
 
 const least = 'model: { path: m }\ntasks: { names: [gcd] }\n';
 
@@ -53,7 +53,7 @@ test('a wrong value is named with line, column, what was expected and what was f
     'run.yaml:3:10: rl.steps: expected number, found "many"',
     'run.yaml:4:10: rl.group: expected at least 2, found 1',
     'run.yaml:5:16: rl.temperature: expected more than 0, found 0',
-    'run.yaml:6:9: rl.loss: expected one of ppo_clip, reinforce, gspo, gspo_token, cispo, found "ppo"',
+    'run.yaml:6:9: rl.loss: expected one of ppo_clip, reinforce, gspo, gspo_token, sequence_ppo, cispo, found "ppo"',
     'run.yaml:8:7: sft.lr: expected more than 0, found -1',
     'run.yaml:9:10: sft.steps: expected int, found 1.5',
   ]);
@@ -197,12 +197,12 @@ test("a run's questions follow from the seed, and traces, training and held-out 
   );
   t.is(new Set(ids).size, ids.length);
   t.deepEqual(
-    [0, 1, 2, 3, 4].flatMap((step) => plan.training(step)),
+    [0, 6, 12, 18, 24].flatMap((position) => plan.training(position, 6)),
     plan.pool,
     'each training question is asked once',
   );
-  t.deepEqual(plan.training(5), plan.training(0), 'then from the beginning');
-  for (const step of [0, 4]) t.is(new Set(plan.training(step).map(({ task }) => task)).size, 2);
+  t.deepEqual(plan.training(30, 6), plan.training(0, 6), 'then from the beginning');
+  for (const position of [0, 24]) t.is(new Set(plan.training(position, 6).map(({ task }) => task)).size, 2);
 });
 
 test('SFT passes over all traces before it repeats one, each pass in its own order', (t) => {
@@ -246,7 +246,7 @@ test('micro-batches follow from the memory left, or are refused with the numbers
     code: 'ERR_OUT_OF_MEMORY',
     message: /one trajectory of 2048 tokens needs 1953 MB of activations, half of the memory left is 1144 MB/,
   });
-  t.deepEqual(grpoOptions(config, 5, 1e-3).reduction, 'token_mean');
+  t.deepEqual(policyOptions(config, 5, 1e-3).reduction, 'token_mean');
   const constant = parseConfig(least, 'run.yaml', ['rl.reduction=constant', 'rollout.total_tokens=999']);
-  t.deepEqual(grpoOptions(constant, 5, 1e-3).reduction, { constant: 999 });
+  t.deepEqual(policyOptions(constant, 5, 1e-3).reduction, { constant: 999 });
 });

@@ -159,7 +159,7 @@ test.serial('every field that a run writes is in docs/metrics.md, and no other',
   const fields = firstColumn(page, '## rollouts/*.jsonl');
   t.deepEqual([...fields].sort(), Object.keys(trajectory!).sort());
   const [attempt] = records('eval/000004.jsonl');
-  const onlyTraining = ['reward', 'reward_parts', 'advantage'];
+  const onlyTraining = ['reward', 'reward_parts', 'advantage', 'token_advantages'];
   t.deepEqual(Object.keys(attempt!).sort(), fields.filter((name) => !onlyTraining.includes(name)).sort());
   t.deepEqual(firstColumn(page, '### `ledger`').sort(), Object.keys(trajectory!.ledger as object).sort());
   for (const name of Object.keys(trajectory!.question as object))
@@ -172,6 +172,7 @@ test.serial('every field that a run writes is in docs/metrics.md, and no other',
   const caller = trajectories.find(({ calls }) => calls.length > 0)!;
   const record = rolloutRecord(
     { trajectory: caller, correct: false, reward: 0, parts: {} },
+    { advantages: Float32Array.of(0), tokenAdvantages: [new Float32Array(caller.ledger.length)] },
     0,
     tiny.tokenizer,
   );

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import test from 'ava';
-import { boxedAnswer, isMathAnswer, mathEqual } from '../lib/tasks/math/equal.ts';
+import { boxedAnswer, isMathAnswer, mathEqual, verifyMath } from '../lib/tasks/math/equal.ts';
 import { intervalsAt } from '../lib/tasks/math/interval.ts';
 import { integerRoot, rational } from '../lib/tasks/math/rational.ts';
 import { lastBox } from '../lib/tasks/math/strict-box.ts';
@@ -55,6 +55,45 @@ test('strict box mode wants the last closed box; the verl forms compare its text
   }
   t.true(strict('34', '34', 'verl-content'));
   for (const other of ['34.0', ' 34', '\\boxed{34}']) t.false(strict('34', other, 'verl-content'));
+});
+
+test('an answer must be worked out where that is asked for', (t) => {
+  const worked = (expected: string, answer: string) =>
+    mathEqual(expected, answer, { workedOut: true }).correct;
+  const table: [string, string, boolean][] = [
+    ['1000', '1000', true],
+    ['1000', '1,000.0', true],
+    ['1000', '1 \\times 10^3', true],
+    ['1000', 'x = 10^3 = 1000', true],
+    ['1000', '10^3', false],
+    ['1000', '9^3 + 3(9^2) + 3(9) + 1', false],
+    ['1000', '1000+0', false],
+    ['1000', '2 \\cdot 500', false],
+    ['\\frac{3}{7}', '6/14', true],
+    ['\\frac{3}{7}', '-\\frac{-3}{7}', true],
+    ['\\frac{3}{7}', '1-\\frac{4}{7}', false],
+    ['\\frac{3}{2}', '1\\frac12', true],
+    ['\\frac{3}{2}', '1+\\frac12', false],
+    ['25\\%', '0.25', true],
+    ['2', '\\sqrt{4}', false],
+    ['48', '\\frac{6!+7!}{5!}', false],
+    ['10', '\\binom{5}{2}', false],
+    ['12+12\\sqrt{3}', '12(1+\\sqrt{3})', true],
+    ['8\\sqrt{2}', '\\sqrt{128}', true],
+    ['8\\sqrt{2}', '\\sqrt{50}+\\sqrt{18}+0\\pi', false],
+    ['(1, 2)', '(1, 1+1)', false],
+    ['x^2+2x+1', '(x+1)^2', true],
+  ];
+  for (const [expected, answer, right] of table)
+    t.is(worked(expected, answer), right, `${expected} | ${answer}`);
+  const question = { prompt: 'Simplify $\\sqrt{50} + \\sqrt{18}$.', answer: '8\\sqrt{2}' };
+  t.true(verifyMath(question, '8 \\sqrt 2').correct);
+  t.true(verifyMath(question, '\\sqrt{128}').correct);
+  t.false(verifyMath(question, '\\sqrt{50}+\\sqrt{18}').correct);
+  t.false(verifyMath(question, 'so \\boxed{\\sqrt{50}+\\sqrt{18}}', { strictBox: true }).correct);
+  t.false(verifyMath(question, null).correct);
+  t.true(verifyMath({ prompt: 'Is $2^{10}$ or $10^3$ larger?', answer: '2^{10}' }, '$2^{10}$').correct);
+  t.true(verifyMath({ prompt: 'Reduce $\\frac{3}{7}$.', answer: '\\frac37' }, '\\frac{3}{7}').correct);
 });
 
 test('the answer of a worked solution is its last box', (t) => {

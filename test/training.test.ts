@@ -6,7 +6,7 @@ import type { Reward } from '../lib/tasks/reward.ts';
 import type { Task } from '../lib/tasks/task.ts';
 import { formats } from '../lib/text/formats/index.ts';
 import { cutRows, lossMask, lossWeights } from '../lib/train/batch.ts';
-import { grpoStep } from '../lib/train/grpo.ts';
+import { policyStep } from '../lib/train/policy-step.ts';
 import { scoreRollouts } from '../lib/train/score.ts';
 import { sftStep, traceLedger } from '../lib/train/sft.ts';
 import { traceFormats } from '../lib/train/traces.ts';
@@ -96,7 +96,7 @@ test('micro-batches do not change a bit of weights or gradients, in SFT and in G
     }
     using policy = await trainable();
     const options = { ...grpo, epochs: 2, miniBatches: 3, microBatchTokens };
-    const report = await grpoStep(policy, scored, 4, options);
+    const report = await policyStep(policy, scored, 4, options);
     t.is(report.updates, 6);
     results.push([...(await weightsOf(model)), ...(await weightsOf(policy))]);
   }
@@ -208,7 +208,7 @@ test('GRPO teaches a tiny model to write a letter in seconds', async (t) => {
     );
     const rewards = trajectories.map(letters);
     curve.push(rewards.reduce((a, b) => a + b) / rewards.length);
-    const report = await grpoStep(
+    const report = await policyStep(
       model,
       scoredBy(trajectories, (i) => rewards[i]!),
       16,

@@ -25,7 +25,14 @@ export interface Scores {
 }
 
 export interface LossOptions {
-  readonly kind: 'cross_entropy' | 'reinforce' | 'ppo_clip' | 'gspo' | 'gspo_token' | 'cispo';
+  readonly kind:
+    | 'cross_entropy'
+    | 'reinforce'
+    | 'ppo_clip'
+    | 'gspo'
+    | 'gspo_token'
+    | 'sequence_ppo'
+    | 'cispo';
   readonly clipLow: number;
   readonly clipHigh: number;
   /** 0 = off; otherwise for A < 0 the loss is at most -dualClip * A. */
@@ -33,6 +40,16 @@ export interface LossOptions {
   readonly kl: 'none' | 'k2' | 'k3' | 'k1+' | 'k3+';
   readonly klCoef: number;
   readonly entropyCoef: number;
+  /** Weight of each token's entropy; 0 or absent = the loss's own weights (verl), 1/N = token mean (TRL). */
+  readonly entropyWeight?: number;
+  /** Cap of the ratio in the unclipped branch, both signs of A (TRL's delta); 0 or absent = off. */
+  readonly ratioCap?: number;
+  /** Multiply the KL term by the ratio, gradient through both (TRL's default); default false. */
+  readonly klTimesRatio?: boolean;
+  /** Bounds on exponents, 0 = off: |lp - lo| and k3's (default 20), the sequence's from above (20), |k3| (0; verl 10). */
+  readonly logRatioClamp?: number;
+  readonly sequenceLogRatioMax?: number;
+  readonly klClamp?: number;
 }
 
 export interface LossBatch extends PackedBatch {
@@ -45,6 +62,8 @@ export interface LossBatch extends PackedBatch {
   readonly oldLogprobs?: Float32Array;
   /** [T] log-prob under the reference model. */
   readonly refLogprobs?: Float32Array;
+  /** [T] factor of the policy term, without gradient (off-policy correction); default 1. */
+  readonly policyWeight?: Float32Array;
 }
 
 /** Sums and counts over the tokens with weight != 0, so that micro-batches can be added. */
@@ -58,7 +77,11 @@ export interface LossResult {
   readonly clipLowCount: number;
   readonly clipHighCount: number;
   readonly dualClipCount: number;
+  /** Tokens at a bound on an exponent. */
+  readonly clampCount: number;
   readonly klSum: number;
+  /** Sum of lo - lp: estimates KL(old || policy). */
+  readonly oldKlSum: number;
   readonly entropySum: number;
   /** [T] log-probs recomputed in this pass, 0 where weight is 0. */
   readonly logprobs: Float32Array;

@@ -29,6 +29,14 @@ export type TrajectoryEnd =
   | 'time_limit'
   | 'infrastructure';
 
+/** Ends that a limit brought about, not the policy. */
+export const truncatedEnds: ReadonlySet<TrajectoryEnd> = new Set([
+  'turn_length',
+  'total_length',
+  'overflow',
+  'time_limit',
+]);
+
 export interface CallRecord {
   readonly turn: number;
   readonly code: string;

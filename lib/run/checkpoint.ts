@@ -25,6 +25,8 @@ export interface RunState {
   readonly phaseStep: number;
   /** Steps of all phases that are done. */
   readonly step: number;
+  /** Training questions asked so far. */
+  readonly asked: number;
   /** Kernel build that wrote it: another one may round differently. */
   readonly isa: string;
   readonly version: string;
@@ -104,14 +106,15 @@ export function readState(checkpoint: string): RunState {
       { cause },
     );
   }
-  const { phase, phaseStep, step, isa, version } = state;
-  if ((phase !== 'sft' && phase !== 'rl') || !Number.isInteger(phaseStep) || !Number.isInteger(step)) {
+  const { phase, phaseStep, step, asked, isa, version } = state;
+  if ((phase !== 'sft' && phase !== 'rl') || ![phaseStep, step, asked].every(Number.isInteger)) {
     throw new ToolgradError(
       'ERR_CHECKPOINT',
-      `${file}: expected phase, phaseStep and step, found ${JSON.stringify(state)}`,
+      `${file}: expected phase, phaseStep, step and asked, found ${JSON.stringify(state)}`,
     );
   }
-  return { phase, phaseStep: phaseStep!, step: step!, isa: String(isa), version: String(version) };
+  const counts = { phaseStep: phaseStep!, step: step!, asked: asked! };
+  return { phase, ...counts, isa: String(isa), version: String(version) };
 }
 
 /** Remove the oldest checkpoints beyond `keep`; `spare` (the end of the cold start, which KL refers to) stays. */

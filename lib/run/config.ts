@@ -79,22 +79,38 @@ export const configSchema = z.strictObject({
         .default('anchor')
         .describe('docs/tasks.md; a program may pass its own function'),
       advantage: z
-        .enum(['grpo', 'rloo'])
+        .enum(['grpo', 'rloo', 'reinforce++', 'reinforce++-baseline'])
         .default('grpo')
-        .describe('baseline: mean of the group, or of the others'),
+        .describe('estimator of advantages (docs/algorithm.md)'),
       std: z
         .enum(['sample', 'population', 'none'])
         .default('sample')
         .describe("divide by the group's standard deviation; none = Dr.GRPO, RLOO"),
+      std_scope: z
+        .enum(['group', 'batch'])
+        .default('group')
+        .describe("over which rewards the deviation is taken; the mean is always the group's"),
       eps: positive.default(1e-4).describe('added to the standard deviation'),
+      gamma: rate.default(1).describe('discount per policy token, for reinforce++'),
       loss: z
-        .enum(['ppo_clip', 'reinforce', 'gspo', 'gspo_token', 'cispo'])
+        .enum(['ppo_clip', 'reinforce', 'gspo', 'gspo_token', 'sequence_ppo', 'cispo'])
         .default('ppo_clip')
         .describe('policy loss per token (docs/algorithm.md)'),
       reduction: z
         .enum(['token_mean', 'sequence_mean', 'sequence_sum', 'constant'])
         .default('token_mean')
         .describe('from tokens to one number over a mini-batch (docs/algorithm.md)'),
+      reduction_length: countOrNone
+        .default(0)
+        .describe('L of the reduction constant; 0 = rollout.total_tokens'),
+      empty_rows: z
+        .enum(['skip', 'count'])
+        .default('skip')
+        .describe('trajectories without a token in the loss in a mean over trajectories'),
+      mask_truncated: z
+        .boolean()
+        .default(false)
+        .describe('leave trajectories that a limit cut out of the loss'),
       clip_low: z.number().min(0).default(0.2).describe('the ratio is clipped below 1 - clip_low'),
       clip_high: z
         .number()
@@ -106,17 +122,76 @@ export const configSchema = z.strictObject({
         .min(0)
         .default(0)
         .describe('c: for A < 0 the loss is at most -c A; more than 1, or 0 = off'),
+      ratio_cap: z
+        .number()
+        .min(0)
+        .default(0)
+        .describe("cap of the ratio in the unclipped branch, both signs of A (TRL's delta); 0 = off"),
+      log_ratio_clamp: z
+        .number()
+        .min(0)
+        .default(20)
+        .describe('bound on the exponents of ratio and k3; 0 = off (TRL)'),
       kl: z
-        .enum(['none', 'k2', 'k3', 'k1+', 'k3+'])
+        .enum(['none', 'k1', 'abs', 'k2', 'k3', 'k1+', 'k3+'])
         .default('none')
-        .describe('KL to the reference, in the loss'),
+        .describe('estimate of the KL to the reference (docs/algorithm.md)'),
+      kl_in: z
+        .enum(['loss', 'reward'])
+        .default('loss')
+        .describe('KL as a term of the loss, or taken off the reward token by token'),
       kl_coef: z.number().min(0).default(0).describe('factor of the KL term'),
+      kl_clamp: z.number().min(0).default(0).describe('bound on |k3| in the loss; 0 = off; verl: 10'),
+      kl_times_ratio: z
+        .boolean()
+        .default(false)
+        .describe('multiply the KL term of the loss by the ratio (TRL)'),
       entropy_coef: z.number().min(0).default(0).describe('factor of the entropy bonus'),
+      entropy_reduction: z
+        .enum(['loss', 'token_mean'])
+        .default('loss')
+        .describe("the bonus with the loss's own reduction (verl) or as a token mean (TRL)"),
+      dynamic_sampling: countOrNone
+        .default(0)
+        .describe(
+          'most generation rounds until there are enough groups neither all right nor all wrong; 0 = off',
+        ),
+      overlong_length: countOrNone
+        .default(0)
+        .describe('overlong shaping: tokens after the prompt from which the penalty is full; 0 = off'),
+      overlong_buffer: count.default(1).describe('tokens before overlong_length over which it grows'),
+      overlong_factor: z.number().min(0).default(1).describe('the full penalty'),
+      overlong_counts_tool: z
+        .boolean()
+        .default(true)
+        .describe("count the tool's tokens in that length (as in verl)"),
       epochs: count.default(1).describe('passes over a rollout batch'),
       mini_batches: count.default(1).describe('updates per epoch'),
       unmask_tool: z.boolean().default(false).describe("train on the tool's tokens too (ablation)"),
       ...learningRate,
       lr: learningRate.lr.default(1e-6),
+    })
+    .prefault({}),
+  correction: z
+    .strictObject({
+      form: z
+        .enum(['none', 'decoupled', 'bypass'])
+        .default('none')
+        .describe(
+          'for tokens that older weights sampled: weights on the policy term, or their log-probs as the old ones',
+        ),
+      level: z
+        .enum(['token', 'sequence', 'geometric'])
+        .default('token')
+        .describe('a weight per token, or of the sequence: of the sum or of the mean'),
+      cap: z.number().min(0).default(2).describe('weights are cut to at most this; 0 = no cap'),
+      reject: z
+        .enum(['none', 'mask', 'zero'])
+        .default('none')
+        .describe('outside [low, high]: out of the loss (verl), or weight 0 (IcePop)'),
+      low: z.number().min(0).default(0).describe('lower bound of rejection'),
+      high: z.number().min(0).default(0).describe('upper bound of rejection; 0 = none'),
+      normalise: z.boolean().default(false).describe("divide by the batch's mean weight"),
     })
     .prefault({}),
   rollout: z
@@ -184,95 +259,3 @@ export const configSchema = z.strictObject({
 });
 
 export type Config = z.output<typeof configSchema>;
-
-/** A combination of values that cannot work, found after each value was fine by itself. */
-export interface ConfigConflict {
-  /** Path of the key to look at first. */
-  readonly path: readonly string[];
-  readonly message: string;
-}
-
-/**
- * Combinations that cannot work; empty when the config is sound. With `ownTasks` the program brings tasks of its own, so the
- * config need not name any.
- */
-export function configConflicts(config: Config, ownTasks = false): ConfigConflict[] {
-  const conflicts: ConfigConflict[] = [];
-  const conflict = (path: string, message: string) => conflicts.push({ path: path.split('.'), message });
-  const { tasks, sft, rl, rollout, eval: evaluation } = config;
-  const generated = ownTasks || tasks.names.length > 0;
-  if (rl.steps > 0 && !generated && tasks.train === null) {
-    conflict('rl.steps', 'RL needs questions: name tasks (tasks.names) or give a file (tasks.train)');
-  }
-  if (sft.steps > 0 && !generated && tasks.traces === null) {
-    conflict('sft.steps', 'SFT needs traces: name tasks (tasks.names) or give a file (tasks.traces)');
-  }
-  if (evaluation.questions > 0 && !generated && tasks.heldout === null) {
-    conflict(
-      'eval.questions',
-      'evaluation needs questions: name tasks, give tasks.heldout, or set eval.questions to 0',
-    );
-  }
-  if (rl.kl === 'none' && rl.kl_coef > 0) {
-    conflict('rl.kl_coef', 'kl_coef without an estimator does nothing: set rl.kl to k2, k3, k1+ or k3+');
-  }
-  if (rl.kl !== 'none' && rl.kl_coef === 0) {
-    conflict(
-      'rl.kl',
-      `kl ${rl.kl} with kl_coef 0 costs a reference pass and does nothing: set rl.kl_coef, or rl.kl to none`,
-    );
-  }
-  if (rl.mini_batches > rl.prompts) {
-    conflict(
-      'rl.mini_batches',
-      `${rl.mini_batches} mini-batches need as many groups; rl.prompts is ${rl.prompts}`,
-    );
-  }
-  if (rl.advantage === 'rloo' && rl.std !== 'none') {
-    conflict('rl.std', 'RLOO does not divide by a standard deviation: set rl.std to none');
-  }
-  if (rl.loss === 'ppo_clip' && rl.dual_clip !== 0 && rl.dual_clip <= 1) {
-    conflict('rl.dual_clip', `dual_clip must be above 1 (or 0 = off), found ${rl.dual_clip}`);
-  }
-  if (rl.dual_clip !== 0 && rl.loss !== 'ppo_clip') {
-    conflict('rl.dual_clip', `dual_clip belongs to ppo_clip; rl.loss is ${rl.loss}`);
-  }
-  if (rl.loss === 'cispo' && rl.clip_low > 1) {
-    conflict('rl.clip_low', `expected at most 1 (no lower bound) with cispo, found ${rl.clip_low}`);
-  }
-  if (rl.loss !== 'cispo' && rl.loss !== 'reinforce' && rl.clip_low >= 1) {
-    conflict(
-      'rl.clip_low',
-      `clip_low ${rl.clip_low} puts the lower ratio bound at or below 0; expected less than 1`,
-    );
-  }
-  if (sft.warmup > sft.steps && sft.steps > 0) {
-    conflict('sft.warmup', `warm-up of ${sft.warmup} steps is longer than the phase's ${sft.steps}`);
-  }
-  if (rl.warmup > rl.steps && rl.steps > 0) {
-    conflict('rl.warmup', `warm-up of ${rl.warmup} steps is longer than the phase's ${rl.steps}`);
-  }
-  if (rollout.first_turn_tokens >= rollout.total_tokens) {
-    conflict(
-      'rollout.first_turn_tokens',
-      `a first turn of ${rollout.first_turn_tokens} tokens does not fit into total_tokens ${rollout.total_tokens} with a prompt`,
-    );
-  }
-  if (rollout.max_calls >= rollout.max_turns) {
-    conflict(
-      'rollout.max_turns',
-      `${rollout.max_calls} calls and a last answer need ${rollout.max_calls + 1} turns; max_turns is ${rollout.max_turns}`,
-    );
-  }
-  for (const key of ['every', 'without_tool'] as const) {
-    if (evaluation.questions > 0 || !evaluation[key]) continue;
-    conflict(`eval.${key}`, `there is nothing to evaluate, because eval.questions is 0: leave ${key} out`);
-  }
-  if (evaluation.samples > 1 && evaluation.temperature === 0) {
-    conflict(
-      'eval.samples',
-      'greedy attempts are all the same: set eval.temperature above 0 or eval.samples to 1',
-    );
-  }
-  return conflicts;
-}

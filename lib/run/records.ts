@@ -3,6 +3,7 @@ import { type Ledger, Origin } from '../rollout/ledger.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Progress, RlStepReport } from '../train/loop.ts';
+import type { PolicyStep } from '../train/policy-step.ts';
 import { policyTokens, type Scored } from '../train/score.ts';
 import type { SftStep } from '../train/sft.ts';
 
@@ -25,7 +26,7 @@ export function sftMetrics(at: Progress, report: SftStep, lr: number): Json {
 
 /** Averages a rollout batch; trajectories lost to infrastructure count only in `lost`. */
 export function rlMetrics(at: Progress, report: RlStepReport): Json {
-  const { grpo, rollout, seconds, rolloutSeconds } = report;
+  const { update, rollout, seconds, rolloutSeconds } = report;
   const scored = report.scored.filter(({ trajectory }) => trajectory.end !== 'infrastructure');
   const mean = (value: (item: Scored) => number) =>
     scored.reduce((sum, item) => sum + value(item), 0) / Math.max(1, scored.length);
@@ -43,8 +44,12 @@ export function rlMetrics(at: Progress, report: RlStepReport): Json {
     reward: mean(({ reward }) => reward),
     reward_parts: parts,
     solved: mean(({ correct }) => (correct ? 1 : 0)),
-    dead_groups: grpo.deadGroups,
-    lost: grpo.lost,
+    generation_rounds: report.batch.rounds,
+    questions: report.batch.questions,
+    groups_dropped: report.batch.dropped,
+    groups_surplus: report.batch.surplus,
+    dead_groups: update.deadGroups,
+    lost: update.lost,
     call_share: mean(({ trajectory }) => (trajectory.calls.length > 0 ? 1 : 0)),
     calls_per_trajectory: mean(({ trajectory }) => trajectory.calls.length),
     turns: mean(({ trajectory }) => trajectory.turns),
@@ -52,19 +57,22 @@ export function rlMetrics(at: Progress, report: RlStepReport): Json {
     policy_tokens: mean(({ trajectory }) => policyTokens(trajectory.ledger)),
     trajectory_tokens: mean(({ trajectory }) => trajectory.ledger.length),
     ends,
-    logprob_gap: grpo.logprobGap,
-    loss: grpo.loss,
-    policy_loss: grpo.policyLoss,
-    kl_loss: grpo.klLoss,
-    kl: grpo.kl,
-    entropy: grpo.entropy,
-    ratio_mean: grpo.meanRatio,
-    ratio_max: grpo.maxRatio,
-    clip_low: grpo.clipLow,
-    clip_high: grpo.clipHigh,
-    grad_norm: grpo.gradNorm,
-    updates: grpo.updates,
-    tokens_in_loss: grpo.tokensInLoss,
+    logprob_gap: update.logprobGap,
+    loss: update.loss,
+    policy_loss: update.policyLoss,
+    kl_loss: update.klLoss,
+    kl: update.kl,
+    kl_penalty: update.klPenalty,
+    stale_tokens: update.staleTokens,
+    correction: update.correction,
+    entropy: update.entropy,
+    ratio_mean: update.meanRatio,
+    ratio_max: update.maxRatio,
+    clip_low: update.clipLow,
+    clip_high: update.clipHigh,
+    grad_norm: update.gradNorm,
+    updates: update.updates,
+    tokens_in_loss: update.tokensInLoss,
     lr: report.lr,
     sampled_tokens: rollout.sampled,
     computed_tokens: rollout.computed,
@@ -73,16 +81,30 @@ export function rlMetrics(at: Progress, report: RlStepReport): Json {
     tool_wait_seconds: rollout.toolWaitSeconds,
     tool_seconds: rollout.toolSeconds,
     rollout_seconds: rolloutSeconds,
-    update_seconds: grpo.seconds,
+    update_seconds: update.seconds,
     seconds,
     tokens_per_second: rollout.sampled / Math.max(1e-9, rolloutSeconds),
   };
 }
 
 /** One line of rollouts/<step>.jsonl: everything the update saw, token by token, and everything the tool was asked and said. */
-export function rolloutRecord(scored: Scored, advantage: number, tokenizer: Tokenizer): Json {
+export function rolloutRecord(
+  scored: Scored,
+  update: Pick<PolicyStep, 'advantages' | 'tokenAdvantages'>,
+  index: number,
+  tokenizer: Tokenizer,
+): Json {
   const { trajectory, correct, reward, parts } = scored;
-  return { ...trajectoryRecord(trajectory, tokenizer), correct, reward, reward_parts: parts, advantage };
+  const byToken = update.tokenAdvantages[index]!.filter((_, t) => trajectory.ledger.mask[t] === 1);
+  return {
+    ...trajectoryRecord(trajectory, tokenizer),
+    correct,
+    reward,
+    reward_parts: parts,
+    advantage: update.advantages[index]!,
+    // One number when all tokens have the same.
+    token_advantages: byToken.every((value) => value === byToken[0]) ? null : [...byToken],
+  };
 }
 
 /** One line of eval/<step>.jsonl. */

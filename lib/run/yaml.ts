@@ -5,7 +5,8 @@
 import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument, stringify } from 'yaml';
 import { z } from 'zod';
 import { ToolgradError } from '../errors.ts';
-import { type Config, configConflicts, configSchema } from './config.ts';
+import { type Config, configSchema } from './config.ts';
+import { configConflicts } from './conflicts.ts';
 
 /** The config cannot be used: ERR_CONFIG; `message` lists every problem, a line each. */
 function configError(message: string): ToolgradError {

@@ -79,6 +79,21 @@ export const hermesReward: Reward = ({ correct, calls }) => {
 export const anchorReward: Reward = ({ correct, answer }) =>
   sumOfParts({ correct: correct ? 1 : 0, format: answer === null ? -0.1 : 0.1 });
 
+/** DAPO's soft overlong punishment (Yu et al. 2025, eq. 13; verl's `overlong_buffer`). */
+export interface Overlong {
+  /** Length from which the penalty is full, in tokens after the prompt. */
+  readonly length: number;
+  /** Tokens before `length` over which it grows from 0. */
+  readonly buffer: number;
+  readonly factor: number;
+}
+
+/** min(0, -(tokens - (length - buffer)) / buffer * factor): 0 up to length - buffer, -factor at length, and on from there. */
+export function overlongPenalty(tokens: number, { length, buffer, factor }: Overlong): number {
+  const over = (tokens - (length - buffer)) / buffer;
+  return over <= 0 ? 0 : -over * factor;
+}
+
 /** The presets by name. */
 export const rewards = {
   correct: correctReward,

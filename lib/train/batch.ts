@@ -10,19 +10,21 @@ import { type Ledger, Origin } from '../rollout/ledger.ts';
  * How per-token losses become one number over a mini-batch of S rows with policy tokens, row s having n_s of them:
  * `token_mean` sum / (sum of n_s); `sequence_mean` mean over rows of each row's token mean (R1-CI's paper form);
  * `sequence_sum` mean over rows of each row's token sum; `constant` sum / (S * constant) (Dr.GRPO).
- * Rows without policy tokens are not counted.
+ * Rows without policy tokens are not counted, unless lossWeights is told to.
  */
 export type Reduction = 'token_mean' | 'sequence_mean' | 'sequence_sum' | { readonly constant: number };
 
 /** One sequence of a mini-batch; per-token arrays are aligned with the ledger's tokens. */
 export interface Row {
   readonly ledger: Ledger;
-  /** The same for every token of the row. */
-  readonly advantage: number;
+  /** [length] advantage of each token; null for SFT. */
+  readonly advantages: Float32Array | null;
   /** [length] log-probs under the weights at the start of the rollout batch; null for SFT. */
   readonly oldLogprobs: Float32Array | null;
   /** [length] log-probs under the reference model, or null. */
   readonly refLogprobs: Float32Array | null;
+  /** [length] correction weight of the policy term (correction.ts), or null for 1. */
+  readonly policyWeights?: Float32Array | null;
 }
 
 /** Which tokens of a row are in the loss: its masked-in policy tokens, and with `unmaskTool` the tool's tokens too. */
@@ -41,11 +43,18 @@ export function countTokens(mask: Uint8Array): number {
   return count;
 }
 
-/** The per-token weights (mask times reduction factor) of every row of a mini-batch. */
-export function lossWeights(masks: readonly Uint8Array[], reduction: Reduction): Float32Array[] {
+/**
+ * The per-token weights (mask times reduction factor) of every row of a mini-batch. `countEmpty`: rows without policy tokens
+ * count in the number of rows (as in TRL; verl leaves them out, and so does this by default).
+ */
+export function lossWeights(
+  masks: readonly Uint8Array[],
+  reduction: Reduction,
+  countEmpty = false,
+): Float32Array[] {
   const counts = masks.map(countTokens);
   const tokens = counts.reduce((sum, count) => sum + count, 0);
-  const sequences = counts.filter((count) => count > 0).length;
+  const sequences = countEmpty ? counts.length : counts.filter((count) => count > 0).length;
   return masks.map((mask, row) => {
     const count = counts[row]!;
     const weights = new Float32Array(mask.length);
@@ -83,6 +92,22 @@ export function cutRows(lengths: readonly number[], tokens: number): number[][] 
   return packs;
 }
 
+/** Concatenate per-row columns: packed [T] and starts [S + 1]. */
+export function packColumns<A extends Float32Array | Uint8Array>(
+  rows: readonly A[],
+  kind: new (length: number) => A,
+): { packed: A; starts: Int32Array } {
+  const starts = new Int32Array(rows.length + 1);
+  rows.forEach((row, s) => {
+    starts[s + 1] = starts[s]! + row.length;
+  });
+  const packed = new kind(starts[rows.length]!);
+  rows.forEach((row, s) => {
+    packed.set(row, starts[s]!);
+  });
+  return { packed, starts };
+}
+
 /** Concatenate ledgers' ids: tokens [T] and seqStarts [S + 1]. */
 export function packIds(ledgers: readonly Ledger[]): { tokens: Int32Array; seqStarts: Int32Array } {
   const seqStarts = new Int32Array(ledgers.length + 1);
@@ -104,26 +129,31 @@ export function packRows(
 ): LossBatch {
   const { tokens, seqStarts } = packIds(rows.map((row) => row.ledger));
   const total = tokens.length;
+  const column = (of: (row: Row) => Float32Array | null | undefined): Float32Array | null => {
+    if (!rows.some((row) => of(row))) return null;
+    const packed = new Float32Array(total);
+    rows.forEach((row, s) => {
+      const own = of(row);
+      if (own) packed.set(own, seqStarts[s]!);
+    });
+    return packed;
+  };
   const weight = new Float32Array(total);
-  const advantages = new Float32Array(total);
-  const withOld = rows.some((row) => row.oldLogprobs !== null);
-  const withRef = rows.some((row) => row.refLogprobs !== null);
-  const oldLogprobs = new Float32Array(withOld ? total : 0);
-  const refLogprobs = new Float32Array(withRef ? total : 0);
-  rows.forEach((row, s) => {
-    const start = seqStarts[s]!;
-    weight.set(weights[s]!, start);
-    advantages.fill(row.advantage, start, seqStarts[s + 1]!);
-    if (row.oldLogprobs) oldLogprobs.set(row.oldLogprobs, start);
-    if (row.refLogprobs) refLogprobs.set(row.refLogprobs, start);
+  weights.forEach((own, s) => {
+    weight.set(own, seqStarts[s]!);
   });
+  const advantages = column((row) => row.advantages);
+  const oldLogprobs = column((row) => row.oldLogprobs);
+  const refLogprobs = column((row) => row.refLogprobs);
+  const policyWeight = column((row) => row.policyWeights);
   return {
     tokens,
     seqStarts,
     temperature,
     weight,
-    advantages,
-    ...(withOld ? { oldLogprobs } : {}),
-    ...(withRef ? { refLogprobs } : {}),
+    ...(advantages ? { advantages } : {}),
+    ...(oldLogprobs ? { oldLogprobs } : {}),
+    ...(refLogprobs ? { refLogprobs } : {}),
+    ...(policyWeight ? { policyWeight } : {}),
   };
 }

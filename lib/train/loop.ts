@@ -12,11 +12,12 @@ import type { EngineModel } from '../model/engine.ts';
 import type { Ledger } from '../rollout/ledger.ts';
 import { rollout } from '../rollout/rollout.ts';
 import type { RolloutStats } from '../rollout/trajectory.ts';
-import { type GrpoStep, grpoStep } from './grpo.ts';
+import { fillBatch } from './dynamic-sampling.ts';
+import { type PolicyStep, policyStep } from './policy-step.ts';
 import { traceBatch } from './questions.ts';
 import { learningRate } from './schedule.ts';
 import { type Scored, scoreRollouts } from './score.ts';
-import { adamwOptions, grpoOptions, type Setup } from './setup.ts';
+import { adamwOptions, policyOptions, type Setup } from './setup.ts';
 import { type SftStep, sftStep } from './sft.ts';
 
 export interface Progress {
@@ -27,12 +28,21 @@ export interface Progress {
   /** Steps of all phases that are done, and in all. */
   readonly step: number;
   readonly steps: number;
+  /** Training questions asked so far. */
+  readonly asked: number;
 }
 
 export interface RlStepReport {
   readonly scored: readonly Scored[];
   readonly rollout: RolloutStats;
-  readonly grpo: GrpoStep;
+  /** Generation rounds, questions asked, groups dropped as all right or all wrong, groups left over (dynamic sampling). */
+  readonly batch: {
+    readonly rounds: number;
+    readonly questions: number;
+    readonly dropped: number;
+    readonly surplus: number;
+  };
+  readonly update: PolicyStep;
   readonly lr: number;
   readonly rolloutSeconds: number;
   readonly seconds: number;
@@ -59,6 +69,8 @@ export type TrainEvent =
 export interface LoopHooks {
   /** Where to start: steps of each phase already done. */
   readonly done: { readonly sft: number; readonly rl: number };
+  /** Training questions already asked. */
+  readonly asked: number;
   /** Evaluations already on record, as `evaluationKey` names them. */
   readonly evaluated: ReadonlySet<string>;
   readonly signal?: AbortSignal;
@@ -90,7 +102,14 @@ export async function runLoop(setup: Setup, traces: readonly Ledger[], hooks: Lo
         sft.steps,
       );
       const report = await coldStartStep(setup, traces, s, lr, hooks.signal);
-      const at: Progress = { phase: 'sft', phaseStep: s + 1, phaseSteps: sft.steps, step: s + 1, steps };
+      const at: Progress = {
+        phase: 'sft',
+        phaseStep: s + 1,
+        phaseSteps: sft.steps,
+        step: s + 1,
+        steps,
+        asked: 0,
+      };
       hooks.onEvent({ kind: 'sft', at, report, lr });
       await hooks.onCheckpoint(at);
     }
@@ -124,6 +143,7 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
   // RL starts with fresh moments: those of the cold start point elsewhere.
   if (hooks.done.rl === 0) await model.resetOptimizer();
   const reference = rl.kl === 'none' ? null : await hooks.openReference();
+  let asked = hooks.asked;
   try {
     for (let s = hooks.done.rl; s < rl.steps; s++) {
       // At the beginning of a step, so that a run interrupted while it evaluates takes it up again.
@@ -134,13 +154,15 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
         s,
         rl.steps,
       );
-      const report = await rlStep(setup, hooks, s, lr, reference);
+      const report = await rlStep(setup, hooks, s, asked, lr, reference);
+      asked += report.batch.questions;
       const at: Progress = {
         phase: 'rl',
         phaseStep: s + 1,
         phaseSteps: rl.steps,
         step: sft.steps + s + 1,
         steps,
+        asked,
       };
       hooks.onEvent({ kind: 'rl', at, report });
       await hooks.onCheckpoint(at);
@@ -155,26 +177,42 @@ async function rlStep(
   setup: Setup,
   hooks: LoopHooks,
   step: number,
+  asked: number,
   lr: number,
   reference: EngineModel | null,
 ): Promise<RlStepReport> {
   const { config, model, plan } = setup;
   const { rl } = config;
   const started = performance.now();
-  const prompts = plan.training(step).map((question, index) => setup.prompt(question, index, rl.group));
-  const { trajectories, stats } = await rollout(prompts, {
-    ...rolloutParts(setup, hooks),
-    sampling: { temperature: rl.temperature, topK: 0, topP: 1, minP: 0 },
-    step,
-  });
-  const rolloutSeconds = (performance.now() - started) / 1000;
-  const scored = scoreRollouts(trajectories, plan.tasks, setup.reward);
-  const grpo = await grpoStep(model, scored, rl.group, {
-    ...grpoOptions(config, setup.microBatchTokens, lr),
+  let rolloutSeconds = 0;
+  // Questions of later rounds have numbers of their own, which key their random numbers.
+  const ask = async (round: number) => {
+    const began = performance.now();
+    const first = round * rl.prompts;
+    const prompts = plan
+      .training(asked + first, rl.prompts)
+      .map((question, index) => setup.prompt(question, first + index, rl.group));
+    const { trajectories, stats } = await rollout(prompts, {
+      ...rolloutParts(setup, hooks),
+      sampling: { temperature: rl.temperature, topK: 0, topP: 1, minP: 0 },
+      step,
+    });
+    rolloutSeconds += (performance.now() - began) / 1000;
+    return { scored: scoreRollouts(trajectories, plan.tasks, setup.reward, setup.overlong), stats };
+  };
+  const { scored, stats, ...batch } =
+    rl.dynamic_sampling > 0
+      ? await fillBatch(rl.prompts, rl.group, rl.dynamic_sampling, ask)
+      : { ...(await ask(0)), rounds: 1, questions: rl.prompts, dropped: 0, surplus: 0 };
+  const options = policyOptions(config, setup.microBatchTokens, lr);
+  const update = await policyStep(model, scored, rl.group, {
+    ...options,
+    miniBatches: Math.min(options.miniBatches, scored.length / rl.group),
     ...(reference === null ? {} : { reference }),
     ...(hooks.signal ? { signal: hooks.signal } : {}),
   });
-  return { scored, rollout: stats, grpo, lr, rolloutSeconds, seconds: (performance.now() - started) / 1000 };
+  const seconds = (performance.now() - started) / 1000;
+  return { scored, rollout: stats, batch, update, lr, rolloutSeconds, seconds };
 }
 
 /** Evaluate on the held-out questions under `name`, and without the tool when the config asks for it. */

@@ -18,8 +18,8 @@ export interface QuestionPlan {
   readonly heldout: readonly Question[];
   /** All training questions, in the order in which they are first used. */
   readonly pool: readonly Question[];
-  /** Questions of RL step `step` (from 0); the pool again from its beginning when it is used up. */
-  training(step: number): readonly Question[];
+  /** `count` training questions from `position` of the pool on; the pool again from its beginning when it is used up. */
+  training(position: number, count: number): readonly Question[];
 }
 
 /** A procedural task by its config name: `gcd`, or `demo/gcd` for the demo's narrow ranges. */
@@ -98,8 +98,8 @@ export async function planQuestions(config: Config, userTasks: readonly Task[] =
     traces,
     heldout,
     pool,
-    training: (step) =>
-      Array.from({ length: rl.prompts }, (_, i) => pool[(step * rl.prompts + i) % pool.length]!),
+    training: (position, count) =>
+      Array.from({ length: count }, (_, i) => pool[(position + i) % pool.length]!),
   };
 }
 

@@ -17,8 +17,10 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import { openPythonTool } from '../tools/python.ts';
 import type { Tool } from '../tools/tool.ts';
 import type { Reduction } from './batch.ts';
-import type { GrpoOptions } from './grpo.ts';
+import type { Estimator } from './estimate.ts';
+import type { PolicyStepOptions } from './policy-step.ts';
 import { planQuestions, type QuestionPlan } from './questions.ts';
+import type { OverlongShaping } from './score.ts';
 
 const kMegabyte = 1024 * 1024;
 
@@ -41,6 +43,7 @@ export interface Setup {
   readonly cache: KvCache;
   readonly plan: QuestionPlan;
   readonly reward: Reward;
+  readonly overlong?: OverlongShaping;
   readonly limits: RolloutLimits;
   readonly toolLimits: ToolLimits;
   readonly microBatchTokens: number;
@@ -94,6 +97,7 @@ export async function openSetup(
         cache,
         plan,
         reward: parts.reward ?? rewards[config.rl.reward],
+        ...overlongShaping(config),
         limits,
         toolLimits: toolLimits(config),
         microBatchTokens: microBatchTokens(config, model.memory, cache.pagesTotal, availableMemory()),
@@ -140,6 +144,19 @@ function promptIds(
   return Int32Array.of(...ids, ...tokenizer.encodeModelText(config.eval.text_prefix));
 }
 
+/** Overlong shaping as the config says; nothing when it is off. */
+function overlongShaping({ rl }: Config): { overlong?: OverlongShaping } {
+  if (rl.overlong_length === 0) return {};
+  return {
+    overlong: {
+      length: rl.overlong_length,
+      buffer: rl.overlong_buffer,
+      factor: rl.overlong_factor,
+      countsTool: rl.overlong_counts_tool,
+    },
+  };
+}
+
 export function rolloutLimits(config: Config): RolloutLimits {
   const { rollout } = config;
   return {
@@ -176,21 +193,42 @@ export function lossOptions(config: Config): LossOptions {
     clipLow: absolute ? 1 - rl.clip_low : rl.clip_low,
     clipHigh: absolute ? 1 + rl.clip_high : rl.clip_high,
     dualClip: rl.dual_clip,
-    kl: rl.kl,
-    klCoef: rl.kl_coef,
+    kl: rl.kl_in === 'reward' || rl.kl === 'k1' || rl.kl === 'abs' ? 'none' : rl.kl,
+    klCoef: rl.kl_in === 'reward' ? 0 : rl.kl_coef,
+    klTimesRatio: rl.kl_times_ratio,
+    klClamp: rl.kl_clamp,
     entropyCoef: rl.entropy_coef,
+    ratioCap: rl.ratio_cap,
+    logRatioClamp: rl.log_ratio_clamp,
+    sequenceLogRatioMax: rl.log_ratio_clamp,
   };
 }
 
-/** The options of one GRPO step at learning rate `lr`; `constant` reduces over the longest a trajectory may be. */
-export function grpoOptions(config: Config, microBatch: number, lr: number): GrpoOptions {
-  const { rl } = config;
+function estimator(config: Config): Estimator {
+  const { advantage: kind, std, std_scope: scope, eps, gamma } = config.rl;
+  if (kind === 'reinforce++') return { kind, gamma };
+  return kind === 'reinforce++-baseline' ? { kind } : { kind, std, scope, eps };
+}
+
+/** The options of one policy step at learning rate `lr`; `constant` reduces over the longest a trajectory may be. */
+export function policyOptions(config: Config, microBatch: number, lr: number): PolicyStepOptions {
+  const { rl, correction } = config;
   const reduction: Reduction =
-    rl.reduction === 'constant' ? { constant: config.rollout.total_tokens } : rl.reduction;
+    rl.reduction === 'constant'
+      ? { constant: rl.reduction_length === 0 ? config.rollout.total_tokens : rl.reduction_length }
+      : rl.reduction;
+  const { form, ...weight } = correction;
   return {
-    advantage: { kind: rl.advantage, std: rl.std, eps: rl.eps },
+    advantage: estimator(config),
     loss: lossOptions(config),
     reduction,
+    countEmptyRows: rl.empty_rows === 'count',
+    entropyTokenMean: rl.entropy_reduction === 'token_mean',
+    maskTruncated: rl.mask_truncated,
+    ...(rl.kl_in === 'reward' && rl.kl !== 'none' && rl.kl !== 'k1+' && rl.kl !== 'k3+'
+      ? { klReward: { kind: rl.kl, coef: rl.kl_coef } }
+      : {}),
+    ...(form === 'none' ? {} : { correction: form === 'bypass' ? { form } : { form, weight } }),
     epochs: rl.epochs,
     miniBatches: rl.mini_batches,
     microBatchTokens: microBatch,

@@ -64,7 +64,7 @@ export async function sftStep(
 ): Promise<SftStep> {
   if (ledgers.length === 0) throw new RangeError('sftStep: expected at least one trace, found none');
   const started = performance.now();
-  const rows = ledgers.map((ledger) => ({ ledger, advantage: 0, oldLogprobs: null, refLogprobs: null }));
+  const rows = ledgers.map((ledger) => ({ ledger, advantages: null, oldLogprobs: null, refLogprobs: null }));
   const weights = lossWeights(
     ledgers.map((ledger) => lossMask(ledger, false)),
     options.reduction,

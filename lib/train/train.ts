@@ -140,6 +140,7 @@ async function runIn(
       phase: at.phase,
       phaseStep: at.phaseStep,
       step: at.step,
+      asked: at.asked,
       isa: setup.model.isa,
       version: packageVersion,
     });
@@ -158,6 +159,7 @@ async function runIn(
         sft: state === null ? 0 : state.phase === 'sft' ? state.phaseStep : config.sft.steps,
         rl: state?.phase === 'rl' ? state.phaseStep : 0,
       },
+      asked: state?.phase === 'rl' ? state.asked : 0,
       evaluated: new Set(evaluations.map(({ name, step }) => evaluationKey(name, step))),
       ...(options.signal ? { signal: options.signal } : {}),
       onEvent(event) {
@@ -208,7 +210,7 @@ function record(
       directory.lines(
         join('rollouts', `${checkpointName(event.at.step)}.jsonl`),
         event.report.scored.map((scored, i) =>
-          rolloutRecord(scored, event.report.grpo.advantages[i]!, setup.tokenizer),
+          rolloutRecord(scored, event.report.update, i, setup.tokenizer),
         ),
       );
       return directory.metrics(rlMetrics(event.at, event.report));

@@ -124,7 +124,7 @@ const kLegend = [
 ];
 
 function rlLine(at: Progress, report: RlStepReport, left: number): string {
-  const { grpo, rollout } = report;
+  const { update, rollout } = report;
   const scored = report.scored.filter(({ trajectory }) => trajectory.end !== 'infrastructure');
   const mean = (values: number[]) =>
     values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
@@ -138,11 +138,11 @@ function rlLine(at: Progress, report: RlStepReport, left: number): string {
     `solved ${share(mean(scored.map(({ correct }) => (correct ? 1 : 0))))}`,
     `calls ${mean(scored.map(({ trajectory }) => trajectory.calls.length)).toFixed(2)}`,
     `tool errors ${share(rollout.toolErrors / Math.max(1, rollout.calls))}`,
-    `gap ${grpo.logprobGap}`,
-    `dead ${whole(grpo.deadGroups, String(groups).length)}/${groups}`,
-    ...(grpo.lost > 0 ? [`lost ${grpo.lost}`] : []),
+    `gap ${update.logprobGap}`,
+    `dead ${whole(update.deadGroups, String(groups).length)}/${groups}`,
+    ...(update.lost > 0 ? [`lost ${update.lost}`] : []),
     `${whole(rollout.sampled / Math.max(1e-9, report.rolloutSeconds), 5)} tok/s`,
-    `gen ${rollout.engineSeconds.toFixed(1)}s tool ${rollout.toolWaitSeconds.toFixed(1)}s upd ${grpo.seconds.toFixed(1)}s`,
+    `gen ${rollout.engineSeconds.toFixed(1)}s tool ${rollout.toolWaitSeconds.toFixed(1)}s upd ${update.seconds.toFixed(1)}s`,
     `eta ${duration(left)}`,
   ].join('  ');
 }

@@ -8,7 +8,7 @@ import type { Trajectory } from '../../lib/rollout/trajectory.ts';
 import { demoTasks } from '../../lib/tasks/demo.ts';
 import { formats } from '../../lib/text/formats/index.ts';
 import type { Tokenizer } from '../../lib/text/tokenizer.ts';
-import type { GrpoOptions, ScoredTrajectory } from '../../lib/train/grpo.ts';
+import type { PolicyStepOptions, ScoredTrajectory } from '../../lib/train/policy-step.ts';
 import { traceLedger } from '../../lib/train/sft.ts';
 import { makeTraces } from '../../lib/train/traces.ts';
 import { bits } from './batches.ts';
@@ -33,7 +33,7 @@ export const ppo: LossOptions = {
   klCoef: 0,
   entropyCoef: 0,
 };
-export const grpo: GrpoOptions = {
+export const grpo: PolicyStepOptions = {
   advantage: { kind: 'grpo', std: 'sample', eps: 1e-4 },
   loss: ppo,
   reduction: 'token_mean',

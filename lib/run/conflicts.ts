@@ -1,0 +1,145 @@
+/** Combinations of config values that cannot work, each value being fine by itself. Every one is a sentence about what to change. */
+import type { Config } from './config.ts';
+
+/** A combination of values that cannot work, found after each value was fine by itself. */
+export interface ConfigConflict {
+  /** Path of the key to look at first. */
+  readonly path: readonly string[];
+  readonly message: string;
+}
+
+/**
+ * Combinations that cannot work; empty when the config is sound. With `ownTasks` the program brings tasks of its own, so the
+ * config need not name any.
+ */
+export function configConflicts(config: Config, ownTasks = false): ConfigConflict[] {
+  const conflicts: ConfigConflict[] = [];
+  const conflict = (path: string, message: string) => conflicts.push({ path: path.split('.'), message });
+  const { tasks, sft, rl, rollout, eval: evaluation } = config;
+  const generated = ownTasks || tasks.names.length > 0;
+  if (rl.steps > 0 && !generated && tasks.train === null) {
+    conflict('rl.steps', 'RL needs questions: name tasks (tasks.names) or give a file (tasks.train)');
+  }
+  if (sft.steps > 0 && !generated && tasks.traces === null) {
+    conflict('sft.steps', 'SFT needs traces: name tasks (tasks.names) or give a file (tasks.traces)');
+  }
+  if (evaluation.questions > 0 && !generated && tasks.heldout === null) {
+    conflict(
+      'eval.questions',
+      'evaluation needs questions: name tasks, give tasks.heldout, or set eval.questions to 0',
+    );
+  }
+  if (rl.kl === 'none' && rl.kl_coef > 0) {
+    conflict('rl.kl_coef', 'kl_coef without an estimator does nothing: set rl.kl');
+  }
+  if (rl.kl_in === 'loss' && (rl.kl === 'k1' || rl.kl === 'abs')) {
+    conflict(
+      'rl.kl',
+      rl.kl === 'k1'
+        ? 'k1 in the loss has a gradient that does not depend on the reference: use k2, k3, k1+ or k3+, or rl.kl_in: reward'
+        : 'abs is an estimate for KL in the reward: set rl.kl_in to reward, or use k2, k3, k1+ or k3+',
+    );
+  }
+  if (rl.kl_in === 'reward' && (rl.kl === 'k1+' || rl.kl === 'k3+')) {
+    conflict(
+      'rl.kl',
+      `${rl.kl} differs from its plain form in the gradient only, and KL in the reward has none: use k1, abs, k2 or k3`,
+    );
+  }
+  if (rl.kl_in === 'reward' && (rl.kl_times_ratio || rl.kl_clamp > 0)) {
+    conflict(
+      rl.kl_times_ratio ? 'rl.kl_times_ratio' : 'rl.kl_clamp',
+      'this belongs to KL in the loss; rl.kl_in is reward',
+    );
+  }
+  if (rl.overlong_length > 0 && rl.overlong_buffer > rl.overlong_length) {
+    conflict(
+      'rl.overlong_buffer',
+      `a buffer of ${rl.overlong_buffer} tokens is longer than overlong_length ${rl.overlong_length}`,
+    );
+  }
+  if (rl.gamma !== 1 && rl.advantage !== 'reinforce++') {
+    conflict('rl.gamma', `gamma discounts token by token, for reinforce++; rl.advantage is ${rl.advantage}`);
+  }
+  if (rl.reduction_length > 0 && rl.reduction !== 'constant') {
+    conflict('rl.reduction_length', `it is the L of the reduction constant; rl.reduction is ${rl.reduction}`);
+  }
+  const { correction } = config;
+  if (correction.reject !== 'none' && correction.low === 0 && correction.high === 0) {
+    conflict('correction.reject', 'rejection needs a bound: set correction.low or correction.high');
+  }
+  if (correction.high > 0 && correction.high < correction.low) {
+    conflict('correction.high', `${correction.high} is below correction.low, ${correction.low}`);
+  }
+  if (correction.form !== 'decoupled' && (correction.reject !== 'none' || correction.normalise)) {
+    conflict(
+      correction.reject !== 'none' ? 'correction.reject' : 'correction.normalise',
+      `weights are computed by the form decoupled; correction.form is ${correction.form}`,
+    );
+  }
+  if (rl.kl !== 'none' && rl.kl_coef === 0) {
+    conflict(
+      'rl.kl',
+      `kl ${rl.kl} with kl_coef 0 costs a reference pass and does nothing: set rl.kl_coef, or rl.kl to none`,
+    );
+  }
+  if (rl.mini_batches > rl.prompts) {
+    conflict(
+      'rl.mini_batches',
+      `${rl.mini_batches} mini-batches need as many groups; rl.prompts is ${rl.prompts}`,
+    );
+  }
+  if (rl.advantage === 'rloo' && rl.std !== 'none') {
+    conflict('rl.std', 'RLOO does not divide by a standard deviation: set rl.std to none');
+  }
+  if (rl.loss === 'ppo_clip' && rl.dual_clip !== 0 && rl.dual_clip <= 1) {
+    conflict('rl.dual_clip', `dual_clip must be above 1 (or 0 = off), found ${rl.dual_clip}`);
+  }
+  if (rl.dual_clip !== 0 && rl.loss !== 'ppo_clip') {
+    conflict('rl.dual_clip', `dual_clip belongs to ppo_clip; rl.loss is ${rl.loss}`);
+  }
+  if (rl.advantage.startsWith('reinforce++') && (rl.std !== 'sample' || rl.std_scope !== 'group')) {
+    conflict(
+      'rl.std',
+      `${rl.advantage} whitens over the batch's tokens and divides by no deviation of rewards: leave rl.std and rl.std_scope out`,
+    );
+  }
+  if (rl.loss === 'cispo' && rl.clip_low > 1) {
+    conflict('rl.clip_low', `expected at most 1 (no lower bound) with cispo, found ${rl.clip_low}`);
+  }
+  if (rl.loss !== 'cispo' && rl.loss !== 'reinforce' && rl.clip_low >= 1) {
+    conflict(
+      'rl.clip_low',
+      `clip_low ${rl.clip_low} puts the lower ratio bound at or below 0; expected less than 1`,
+    );
+  }
+  if (sft.warmup > sft.steps && sft.steps > 0) {
+    conflict('sft.warmup', `warm-up of ${sft.warmup} steps is longer than the phase's ${sft.steps}`);
+  }
+  if (rl.warmup > rl.steps && rl.steps > 0) {
+    conflict('rl.warmup', `warm-up of ${rl.warmup} steps is longer than the phase's ${rl.steps}`);
+  }
+  if (rollout.first_turn_tokens >= rollout.total_tokens) {
+    conflict(
+      'rollout.first_turn_tokens',
+      `a first turn of ${rollout.first_turn_tokens} tokens does not fit into total_tokens ${rollout.total_tokens} with a prompt`,
+    );
+  }
+  if (rollout.max_calls >= rollout.max_turns) {
+    conflict(
+      'rollout.max_turns',
+      `${rollout.max_calls} calls and a last answer need ${rollout.max_calls + 1} turns; max_turns is ${rollout.max_turns}`,
+    );
+  }
+  for (const key of ['every', 'without_tool'] as const) {
+    if (evaluation.questions > 0 || !evaluation[key]) continue;
+    conflict(`eval.${key}`, `there is nothing to evaluate, because eval.questions is 0: leave ${key} out`);
+  }
+  if (evaluation.samples > 1 && evaluation.temperature === 0) {
+    conflict(
+      'eval.samples',
+      'greedy attempts are all the same: set eval.temperature above 0 or eval.samples to 1',
+    );
+  }
+  return conflicts;
+}
