@@ -7,6 +7,7 @@
  */
 import { accepted, rejected, trimBlanks, type Verdict } from '../answer.ts';
 import { compareAnswers } from './meaning.ts';
+import { isWorkedOut } from './operations.ts';
 import { type Parsed, parseAnswer } from './parser.ts';
 import { equalsVerlBox, lastBox } from './strict-box.ts';
 import { kLongestMath, Refusal } from './syntax.ts';
@@ -23,6 +24,11 @@ export interface MathOptions {
    * `'verl-content'`: the same comparison where an answer format has already taken the content out of the box.
    */
   readonly strictBox?: boolean | 'verl' | 'verl-content';
+  /**
+   * Whether the answer must be worked out (default false): a number must be written as one number, `1000` and not `10^3` or the
+   * sum that the question asks for; other values may have two operations more than the expected one.
+   */
+  readonly workedOut?: boolean;
 }
 
 const kWrappers = [
@@ -101,7 +107,7 @@ export function mathEqual(expected: string, answer: string | null, options: Math
   if (typeof answer !== 'string') return rejected('no answer');
   if (answer.length > kLongestText)
     return rejected(`${answer.length} characters, at most ${kLongestText} are read`);
-  const { strictBox = false } = options;
+  const { strictBox = false, workedOut = false } = options;
   if (strictBox === 'verl' || strictBox === 'verl-content') {
     const right = strictBox === 'verl' ? equalsVerlBox(expected, answer) : answer === expected;
     return right
@@ -124,6 +130,7 @@ export function mathEqual(expected: string, answer: string | null, options: Math
   const [left, right] = [tryParse(wanted), tryParse(found)];
   try {
     if (left instanceof Refusal || right instanceof Refusal) return compareTexts(wanted, found, left, right);
+    if (workedOut && !isWorkedOut(left.node, right.node)) return rejected('not worked out');
     return compareAnswers(left, right);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
@@ -169,4 +176,35 @@ export function boxedAnswer(solution: string): string | undefined {
 /** Whether a text can be parsed as a mathematical answer: what cannot is compared as a text. */
 export function isMathAnswer(text: string): boolean {
   return !(tryParse(unwrapAnswer(text)) instanceof Refusal);
+}
+
+/** What `verifyMath` looks at of a question. */
+export interface MathQuestion {
+  readonly prompt: string;
+  readonly answer: string;
+}
+
+const squeeze = (text: string): string => text.replace(/[ \t\r\n$]+/g, '');
+
+/**
+ * Whether `answer` answers the question: it equals the expected answer, is worked out, and is no expression copied from the
+ * prompt (`Simplify \sqrt{50}`), unless the expected answer is that very text.
+ */
+export function verifyMath(
+  question: MathQuestion,
+  answer: string | null,
+  options: MathOptions = {},
+): Verdict {
+  const verdict = mathEqual(question.answer, answer, { workedOut: true, ...options });
+  if (!verdict.correct || answer === null) return verdict;
+  const copied = squeeze(unwrapAnswer(options.strictBox === true ? (lastBox(answer) ?? '') : answer));
+  const isExpression = /[-+*/^\\]/.test(copied) && !/^-?\\?[dt]?(?:frac)?[-0-9{}/.]+$/.test(copied);
+  if (
+    isExpression &&
+    copied !== squeeze(unwrapAnswer(question.answer)) &&
+    squeeze(question.prompt).includes(copied)
+  ) {
+    return rejected('an expression of the question');
+  }
+  return verdict;
 }

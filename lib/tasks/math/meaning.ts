@@ -160,7 +160,7 @@ function matricesAlike(
 }
 
 /** A name that an answer is given under: `x`, `AB`, `f(x)`, `\angle ABC`, `(x, y)`, words. */
-function isName(node: Node): boolean {
+export function isName(node: Node): boolean {
   if (node.kind === 'text') return true;
   if (node.kind === 'symbol') return !['pi', 'e', 'i', 'infinity', 'emptyset'].includes(node.name);
   if (node.kind === 'product') return node.factors.every(isName);

@@ -40,7 +40,8 @@ export type Node =
   | { readonly kind: 'number'; readonly numerator: bigint; readonly denominator: bigint }
   /** A variable or a named constant: `pi`, `e`, `i`, `infinity`, `x`, `x_1`, `\theta`. */
   | { readonly kind: 'symbol'; readonly name: string }
-  | { readonly kind: 'sum'; readonly terms: readonly Node[] }
+  /** `mixed` where it was written as a mixed number. */
+  | { readonly kind: 'sum'; readonly terms: readonly Node[]; readonly mixed?: true }
   | { readonly kind: 'product'; readonly factors: readonly Node[] }
   | { readonly kind: 'quotient'; readonly over: Node; readonly under: Node }
   | { readonly kind: 'negative'; readonly of: Node }

@@ -22,7 +22,7 @@ export function readSum(cursor: Cursor, bracketed: Bracketed): Node {
         const minus = cursor.next().text === '-';
         const term = readProduct(cursor, bracketed);
         const added = minus ? cursor.made({ kind: 'negative', of: term }) : term;
-        const before: readonly Node[] = sum.kind === 'sum' ? sum.terms : [sum];
+        const before: readonly Node[] = sum.kind === 'sum' && sum.mixed === undefined ? sum.terms : [sum];
         sum = cursor.made({ kind: 'sum', terms: [...before, added] });
       } else if (cursor.accept('pm')) {
         sum = cursor.made({ kind: 'plus-minus', from: sum, by: readProduct(cursor, bracketed) });
@@ -86,12 +86,14 @@ function readPower(cursor: Cursor, bracketed: Bracketed): Node {
     let factor = readPrimary(cursor, bracketed);
     let powers = 0;
     for (;;) {
-      if (cursor.accept('!')) factor = cursor.made({ kind: 'factorial', of: factor });
-      else if (cursor.accept('%')) factor = cursor.made({ kind: 'percent', of: factor });
-      else if (cursor.accept('degree')) factor = cursor.made({ kind: 'degrees', of: factor });
+      if (cursor.accept('!')) {
+        if (factor.kind === 'factorial') cursor.refuse('brackets: !! may be a double factorial');
+        factor = cursor.made({ kind: 'factorial', of: factor });
+      } else if (cursor.accept('%')) factor = suffixed(cursor, 'percent', factor);
+      else if (cursor.accept('degree')) factor = suffixed(cursor, 'degrees', factor);
       else if (cursor.accept('^')) {
         if (readDegree(cursor)) {
-          factor = cursor.made({ kind: 'degrees', of: factor });
+          factor = suffixed(cursor, 'degrees', factor);
           continue;
         }
         powers += 1;
@@ -102,6 +104,12 @@ function readPower(cursor: Cursor, bracketed: Bracketed): Node {
       }
     }
   });
+}
+
+/** A percent or degree sign, of which there is one. */
+function suffixed(cursor: Cursor, kind: 'percent' | 'degrees', of: Node): Node {
+  if (of.kind === 'percent' || of.kind === 'degrees') return cursor.refuse('one percent or degree sign');
+  return cursor.made({ kind, of });
 }
 
 /** The rest of `^\circ` or `^{\circ}`. */
@@ -235,7 +243,7 @@ function readNumber(cursor: Cursor, bracketed: Bracketed): Node {
     if (proper === 'improper') return cursor.refuse('a proper fraction behind an integer');
     // `2\frac12`, without braces, is read the same way
     if (proper !== undefined || bareFraction(cursor)) {
-      return cursor.made({ kind: 'sum', terms: [number, readPrimary(cursor, bracketed)] });
+      return cursor.made({ kind: 'sum', terms: [number, readPrimary(cursor, bracketed)], mixed: true });
     }
     return number;
   }
@@ -244,7 +252,7 @@ function readNumber(cursor: Cursor, bracketed: Bracketed): Node {
     if (/^[0-9]+$/.test(over.text) && /^[0-9]+$/.test(under.text) && BigInt(over.text) < BigInt(under.text)) {
       for (let i = 0; i < 3; i++) cursor.next();
       const part = cursor.made({ kind: 'quotient', over: numberNode(over), under: numberNode(under) });
-      return cursor.made({ kind: 'sum', terms: [number, part] });
+      return cursor.made({ kind: 'sum', terms: [number, part], mixed: true });
     }
   }
   return number;
