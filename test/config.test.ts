@@ -5,7 +5,7 @@ import { packageRoot } from '../lib/package.ts';
 import { formatConfig, nearestName, parseConfig } from '../lib/run/yaml.ts';
 import { namedTask, planQuestions, traceBatch } from '../lib/train/questions.ts';
 import { learningRate } from '../lib/train/schedule.ts';
-import { policyOptions, microBatchTokens } from '../lib/train/setup.ts';
+import { microBatchTokens, policyOptions } from '../lib/train/setup.ts';
 
 const least = 'model: { path: m }\ntasks: { names: [gcd] }\n';
 
@@ -109,6 +109,25 @@ test('each combination that cannot work is refused at the key to look at first',
       ['rl.prompts=2', 'rl.mini_batches=3'],
       /rl.mini_batches: 3 mini-batches need as many groups; rl.prompts is 2/,
     ],
+    [
+      least,
+      ['rl.kl=k1', 'rl.kl_coef=0.1'],
+      /rl.kl: k1 in the loss has a gradient that does not depend on the reference/,
+    ],
+    [least, ['rl.kl=k1+', 'rl.kl_in=reward', 'rl.kl_coef=0.1'], /rl.kl: k1\+ differs from its plain form/],
+    [least, ['rl.gamma=0.9'], /rl.gamma: gamma discounts token by token, for reinforce\+\+/],
+    [least, ['rl.overlong_length=10', 'rl.overlong_buffer=11'], /a buffer of 11 tokens is longer than/],
+    [
+      least,
+      ['correction.form=decoupled', 'correction.reject=mask'],
+      /correction.reject: rejection needs a bound/,
+    ],
+    [
+      least,
+      ['correction.form=bypass', 'correction.normalise=true'],
+      /correction.normalise: weights are computed by/,
+    ],
+    [least, ['rl.advantage=reinforce++', 'rl.std=none'], /rl.std: reinforce\+\+ whitens over/],
     [least, ['rl.advantage=rloo'], /rl.std: RLOO does not divide by a standard deviation/],
     [least, ['rl.dual_clip=0.5'], /rl.dual_clip: dual_clip must be above 1/],
     [
