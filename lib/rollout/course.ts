@@ -12,8 +12,13 @@ import type { RolloutOptions, RolloutPrompt } from './options.ts';
 import { shorten } from './shorten.ts';
 import type { CallRecord, Trajectory, TrajectoryEnd } from './trajectory.ts';
 
+/** What a course needs of a rollout's options. */
+export type CourseOptions = Omit<RolloutOptions, 'cache' | 'concurrency' | 'signal' | 'onProgress'>;
+
 export interface Course {
   readonly seq: number;
+  /** Every token so far; grows while the course runs. */
+  readonly ledger: Ledger;
   readonly seed: SampleSeed;
   readonly pending: Int32Array | null;
   readonly ended: boolean;
@@ -36,7 +41,7 @@ type MadeCall = Pick<CallRecord, 'turn' | 'code' | 'dropped' | 'repeated'>;
 const kLongestTimer = 2 ** 31 - 1;
 
 export function createCourse(
-  options: RolloutOptions,
+  options: CourseOptions,
   prompt: RolloutPrompt,
   sample: number,
   seq: number,
@@ -68,6 +73,7 @@ export function createCourse(
 
   return {
     seq,
+    ledger,
     seed: { runSeed: options.runSeed, step: options.step, prompt: prompt.prompt, sample },
     get pending() {
       return pending;
