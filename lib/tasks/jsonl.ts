@@ -9,15 +9,16 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { accepted, rejected, trimBlanks, type Verdict } from './answer.ts';
+import { verifyMath } from './math/equal.ts';
 import { parseNumber, verifyNumber } from './number.ts';
 import { type FixedTask, placeContent, type Question, requireOwnQuestion, type Split } from './task.ts';
 
 const kQuestionFields = ['question', 'prompt', 'problem', 'input'];
 const kAnswerFields = ['answer', 'output', 'target'];
 
-/** One line of a JSONL file. */
+/** One row of a data file: a line of JSONL, a record of CSV. */
 export interface JsonlRow {
-  /** Line number, from 1. */
+  /** Number of the line it starts on, from 1. */
   line: number;
   fields: Readonly<Record<string, unknown>>;
 }
@@ -36,27 +37,30 @@ export class DataError extends Error {
 }
 
 /** A short form of a value for an error message. */
-function excerpt(value: unknown): string {
+export function excerpt(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
 
-/** Reads a JSONL file of objects. Throws DataError for a file that cannot be read, is empty, or has a malformed line. */
-export async function readJsonl(path: string): Promise<JsonlRow[]> {
+/** The text of a data file. Throws DataError for a file that cannot be read or is not UTF-8. */
+export async function readTextFile(path: string): Promise<string> {
   let bytes: Buffer;
   try {
     bytes = await readFile(path);
   } catch (error) {
     throw new DataError(path, 0, `cannot be read: ${(error as Error).message}`, { cause: error });
   }
-  let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
     throw new DataError(path, 0, 'is not UTF-8 text; save it as UTF-8', { cause: error });
   }
+}
+
+/** Reads a JSONL file of objects. Throws DataError for a file that cannot be read, is empty, or has a malformed line. */
+export async function readJsonl(path: string): Promise<JsonlRow[]> {
   const rows: JsonlRow[] = [];
-  for (const [index, content] of text.split('\n').entries()) {
+  for (const [index, content] of (await readTextFile(path)).split('\n').entries()) {
     const line = index + 1;
     if (content.trim() === '') continue;
     let fields: unknown;
@@ -119,9 +123,11 @@ export function questionOfRow(path: string, row: JsonlRow): { prompt: string; an
   return { prompt, answer };
 }
 
-/** Options of `loadJsonlTask`. */
+type AnswerMode = 'auto' | 'number' | 'math' | 'text';
+
+/** Options of `loadJsonlTask` and `loadCsvTask`. */
 export interface JsonlOptions {
-  /** The task's name; default the file's name without `.jsonl`. */
+  /** The task's name; default the file's name without its ending. */
   name?: string;
   /**
    * Where the questions belong: 'hash' (default) sends a fifth of them, chosen by their text, to the held-out split;
@@ -131,10 +137,10 @@ export interface JsonlOptions {
   /** A second file with the held-out questions; the first is then all training. Overlap is an error. */
   heldoutPath?: string;
   /**
-   * How answers are compared: 'number' by the rules of `verifyNumber` (every expected answer must be a number), 'text'
-   * exactly, 'auto' (default) by number where the expected answer is one and exactly elsewhere.
+   * How answers are compared: 'number' by the rules of `verifyNumber` (every expected answer must be a number), 'math' by those
+   * of `verifyMath`, 'text' exactly, 'auto' (default) by number where the expected answer is one and exactly elsewhere.
    */
-  answers?: 'auto' | 'number' | 'text';
+  answers?: AnswerMode;
   /** Only the first `limit` questions of each file. */
   limit?: number;
 }
@@ -145,34 +151,42 @@ const kOptionNames = ['name', 'split', 'heldoutPath', 'answers', 'limit'];
  * A task over the questions of a JSONL file: `{question, answer}`, GSM8K (`#### 42`), AIME (`{input, output}`), or any mix
  * of the field names above. Throws DataError naming file and line; TypeError for wrong options.
  */
-export async function loadJsonlTask(path: string, options: JsonlOptions = {}): Promise<FixedTask> {
+export function loadJsonlTask(path: string, options: JsonlOptions = {}): Promise<FixedTask> {
+  return loadRowsTask('loadJsonlTask', readJsonl, path, options);
+}
+
+/** A task over the rows of files that `read` reads; `caller` is the public function, for error messages. */
+export async function loadRowsTask(
+  caller: string,
+  read: (path: string) => Promise<readonly JsonlRow[]>,
+  path: string,
+  options: JsonlOptions,
+): Promise<FixedTask> {
   const { heldoutPath, answers = 'auto', limit = Number.POSITIVE_INFINITY } = options;
   const split = options.split ?? (heldoutPath === undefined ? 'hash' : 'train');
-  const name = options.name ?? basename(path).replace(/\.jsonl$/, '');
+  const name = options.name ?? basename(path).replace(/\.(?:jsonl|csv)$/, '');
   for (const key of Object.keys(options)) {
     if (!kOptionNames.includes(key)) {
       throw new TypeError(
-        `loadJsonlTask: unknown option ${JSON.stringify(key)}; it has ${kOptionNames.join(', ')}`,
+        `${caller}: unknown option ${JSON.stringify(key)}; it has ${kOptionNames.join(', ')}`,
       );
     }
   }
   if (!['hash', 'train', 'heldout'].includes(split)) {
-    throw new TypeError(
-      `loadJsonlTask: expected split to be hash, train or heldout, found ${excerpt(split)}`,
-    );
+    throw new TypeError(`${caller}: expected split to be hash, train or heldout, found ${excerpt(split)}`);
   }
-  if (!['auto', 'number', 'text'].includes(answers)) {
+  if (!['auto', 'number', 'math', 'text'].includes(answers)) {
     throw new TypeError(
-      `loadJsonlTask: expected answers to be auto, number or text, found ${excerpt(answers)}`,
+      `${caller}: expected answers to be auto, number, math or text, found ${excerpt(answers)}`,
     );
   }
   if (heldoutPath !== undefined && split !== 'train') {
     throw new TypeError(
-      `loadJsonlTask: with heldoutPath the first file is all training; leave out split: ${split}`,
+      `${caller}: with heldoutPath the first file is all training; leave out split: ${split}`,
     );
   }
   if (limit !== Number.POSITIVE_INFINITY && !(Number.isInteger(limit) && limit > 0)) {
-    throw new RangeError(`loadJsonlTask: expected limit to be an integer > 0, found ${limit}`);
+    throw new RangeError(`${caller}: expected limit to be an integer > 0, found ${limit}`);
   }
 
   const items: Record<Split, Question[]> = { train: [], heldout: [] };
@@ -180,7 +194,7 @@ export async function loadJsonlTask(path: string, options: JsonlOptions = {}): P
   const placeOfText = new Map<string, string>();
 
   async function load(file: string, placement: 'hash' | Split): Promise<void> {
-    for (const row of (await readJsonl(file)).slice(0, limit)) {
+    for (const row of (await read(file)).slice(0, limit)) {
       const { prompt, answer } = questionOfRow(file, row);
       if (answers === 'number' && parseNumber(answer) === undefined) {
         throw new DataError(
@@ -232,14 +246,16 @@ export async function loadJsonlTask(path: string, options: JsonlOptions = {}): P
     },
     verify(question, answer) {
       requireOwnQuestion(name, question);
-      return verifyAnswer(question.answer, answer, answers);
+      return verifyAnswer(question, answer, answers);
     },
     ...(hasCode ? { solution: (question: Question) => String(question.meta?.code) } : {}),
   };
 }
 
-/** Compares by number or exact text as `JsonlOptions.answers` says. */
-function verifyAnswer(expected: string, answer: string | null, mode: 'auto' | 'number' | 'text'): Verdict {
+/** Compares as `JsonlOptions.answers` says. */
+function verifyAnswer(question: Question, answer: string | null, mode: AnswerMode): Verdict {
+  const expected = question.answer;
+  if (mode === 'math') return verifyMath(question, answer);
   if (mode !== 'text' && parseNumber(expected) !== undefined) return verifyNumber(expected, answer);
   if (typeof answer !== 'string') return rejected('no answer');
   if (answer.length > 2 * expected.length + 64) return rejected('the answer is too long');

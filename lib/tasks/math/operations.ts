@@ -42,8 +42,11 @@ export function operations(node: Node): number {
       return 0;
     case 'sum':
       return node.mixed === true ? 0 : node.terms.length - 1 + total(node.terms);
-    case 'product':
-      return isScientific(node) ? 0 : node.factors.length - 1 + total(node.factors);
+    case 'product': {
+      // Letters beside each other may be a word.
+      const letters = node.factors.every((factor) => factor.kind === 'symbol');
+      return letters || isScientific(node) ? 0 : node.factors.length - 1 + total(node.factors);
+    }
     case 'quotient':
       return isInteger(node.over) && isInteger(node.under) ? 0 : 1 + total([node.over, node.under]);
     case 'negative':
