@@ -49,6 +49,11 @@ An unknown key, a value of the wrong type or outside its limits, and a combinati
 anything is loaded, with line, column and the nearest known name. The resolved config is written to the run directory.
 \`toolgrad train <config> --dry-run\` prints it with the memory plan and one tool call.
 
+A config may lie upon another one: \`extends: r1ci\` takes a packaged preset (\`r1ci\`, \`retool\`, \`hermes\`, \`trl\`, \`verl\`; docs/recipes.md),
+\`extends: ../base.yaml\` a file, relative to the one that names it; that one may extend another. Keys of the file win over what it extends,
+arguments over both; sections are merged key by key, lists and single values replaced. An error names the file that the value came from, and
+the resolved config has no \`extends\`.
+
 Paths are relative to the working directory. A dash means that there is no default.
 `;
 

@@ -45,21 +45,40 @@ export async function evaluate(
     prompts.map((prompt) => ({ ...prompt, samples: options.samples })),
     { ...options, step: evaluationStep },
   );
-  const judged = trajectories.map((trajectory) => ({
+  return gather(
+    trajectories.map((trajectory) => judged(trajectory, tasks)),
+    { questions: prompts.length, samples: options.samples, seconds: (performance.now() - started) / 1000 },
+  );
+}
+
+/** A trajectory with its verdict; one lost to the tool is not right. */
+export function judged(
+  trajectory: Trajectory,
+  tasks: ReadonlyMap<string, Task>,
+): { readonly trajectory: Trajectory; readonly correct: boolean } {
+  const lost = trajectory.end === 'infrastructure';
+  return {
     trajectory,
-    correct: trajectory.end !== 'infrastructure' && isCorrect(trajectory.question, trajectory.answer, tasks),
-  }));
-  const scored = judged.filter(({ trajectory }) => trajectory.end !== 'infrastructure');
+    correct: !lost && isCorrect(trajectory.question, trajectory.answer, tasks),
+  };
+}
+
+/** The counts of an evaluation. */
+export function gather(
+  attempts: Evaluation['trajectories'],
+  { questions, samples, seconds }: Pick<Evaluation, 'questions' | 'samples' | 'seconds'>,
+): Evaluation {
+  const scored = attempts.filter(({ trajectory }) => trajectory.end !== 'infrastructure');
   const share = (items: typeof scored) =>
     items.filter(({ correct }) => correct).length / Math.max(1, items.length);
-  const byTask = new Map<string, typeof scored>();
+  const byTask = new Map<string, { readonly trajectory: Trajectory; readonly correct: boolean }[]>();
   for (const item of scored) {
-    const name = groupName(item.trajectory.question);
+    const name = taskOf(item.trajectory.question);
     byTask.set(name, [...(byTask.get(name) ?? []), item]);
   }
   return {
-    questions: prompts.length,
-    samples: options.samples,
+    questions,
+    samples,
     accuracy: share(scored),
     tasks: [...byTask]
       .map(([task, items]) => ({
@@ -72,14 +91,14 @@ export async function evaluate(
       scored.filter(({ trajectory }) => trajectory.calls.length > 0).length / Math.max(1, scored.length),
     callsPerTrajectory:
       scored.reduce((sum, { trajectory }) => sum + trajectory.calls.length, 0) / Math.max(1, scored.length),
-    lost: judged.length - scored.length,
-    seconds: (performance.now() - started) / 1000,
-    trajectories: judged,
+    lost: attempts.length - scored.length,
+    seconds,
+    trajectories: attempts,
   };
 }
 
 /** Under which name a question is counted: a file's rows may say which kind of task they are. */
-function groupName({ task, meta }: Question): string {
+export function taskOf({ task, meta }: Question): string {
   return typeof meta?.task === 'string' ? meta.task : task;
 }
 

@@ -34,6 +34,10 @@ export const configSchema = z.strictObject({
     .enum(['model', 'chatml'])
     .default('model')
     .describe("the model's own template, or ChatML without a default system message"),
+  text_only: z
+    .boolean()
+    .default(false)
+    .describe("train and evaluate without the tool: the format's instruction for text, calls are not run"),
   model: z.strictObject({
     path: z.string().min(1).describe('Hugging Face folder or GGUF file'),
     dtype: z
@@ -238,6 +242,13 @@ export const configSchema = z.strictObject({
       questions: countOrNone.default(100).describe('held-out questions'),
       samples: count.default(1).describe('attempts per question'),
       temperature: z.number().min(0).default(0).describe('0 = greedy'),
+      top_p: z
+        .number()
+        .positive()
+        .max(1)
+        .default(1)
+        .describe('sample from the likeliest tokens that make up this share; 1 = all'),
+      top_k: countOrNone.default(0).describe('sample from the k likeliest tokens; 0 = all'),
       text_prefix: z
         .string()
         .default('')

@@ -135,6 +135,7 @@ export function configConflicts(config: Config, ownTasks = false): ConfigConflic
     if (evaluation.questions > 0 || !evaluation[key]) continue;
     conflict(`eval.${key}`, `there is nothing to evaluate, because eval.questions is 0: leave ${key} out`);
   }
+  if (config.text_only) textOnlyConflicts(config, conflict);
   if (evaluation.samples > 1 && evaluation.temperature === 0) {
     conflict(
       'eval.samples',
@@ -142,4 +143,26 @@ export function configConflicts(config: Config, ownTasks = false): ConfigConflic
     );
   }
   return conflicts;
+}
+
+/** A run without the tool: nothing may ask for calls, or for the comparison with them. */
+function textOnlyConflicts(config: Config, conflict: (path: string, message: string) => void): void {
+  const { sft, tasks, rl, eval: evaluation } = config;
+  if (sft.steps > 0 && tasks.traces === null && sft.code_share > 0) {
+    conflict(
+      'sft.code_share',
+      'a text_only run calls nothing, and made traces must not: set sft.code_share to 0',
+    );
+  }
+  if (rl.unmask_tool)
+    conflict('rl.unmask_tool', 'there are no tokens of the tool in a text_only run: leave it out');
+  if (evaluation.without_tool) {
+    conflict('eval.without_tool', 'every evaluation of a text_only run is without the tool: leave it out');
+  }
+  if (evaluation.text_prefix !== '') {
+    conflict(
+      'eval.text_prefix',
+      'it begins the answers of a model that only knows to call the tool; a text_only run trains its own: leave it out',
+    );
+  }
 }

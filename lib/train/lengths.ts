@@ -25,8 +25,8 @@ export function traceLedgers(setup: Setup): Ledger[] {
 /** Checks every prompt of RL and evaluation. ERR_TOO_LONG names a question that leaves no room for an answer. */
 export function checkPrompts(setup: Setup): void {
   const { plan, config } = setup;
-  checkQuestions(setup, plan.pool.slice(0, config.rl.steps * config.rl.prompts), false);
-  checkQuestions(setup, plan.heldout, false);
+  checkQuestions(setup, plan.pool.slice(0, config.rl.steps * config.rl.prompts), config.text_only);
+  checkQuestions(setup, plan.heldout, config.text_only);
   if (config.eval.without_tool) checkQuestions(setup, plan.heldout, true);
 }
 

@@ -220,8 +220,9 @@ async function evaluateAt(setup: Setup, hooks: LoopHooks, name: string, step: nu
   const { config, plan } = setup;
   if (plan.heldout.length === 0) return;
   const withoutTool = config.eval.without_tool && name === 'after RL';
-  for (const textOnly of withoutTool ? [false, true] : [false]) {
-    const fullName = textOnly ? `${name}, no tool` : name;
+  for (const compared of withoutTool ? [false, true] : [false]) {
+    const textOnly = compared || config.text_only;
+    const fullName = compared ? `${name}, no tool` : name;
     if (hooks.evaluated.has(evaluationKey(fullName, step))) continue;
     const evaluation = await evaluate(
       plan.heldout.map((question, index) => setup.prompt(question, index, 1, textOnly)),
@@ -229,7 +230,12 @@ async function evaluateAt(setup: Setup, hooks: LoopHooks, name: string, step: nu
       {
         ...rolloutParts(setup, hooks),
         ...(textOnly ? { tool: null } : {}),
-        sampling: { temperature: config.eval.temperature, topK: 0, topP: 1, minP: 0 },
+        sampling: {
+          temperature: config.eval.temperature,
+          topK: config.eval.top_k,
+          topP: config.eval.top_p,
+          minP: 0,
+        },
         samples: config.eval.samples,
       },
     );
@@ -244,7 +250,7 @@ function rolloutParts(setup: Setup, hooks: LoopHooks) {
     cache,
     tokenizer,
     format,
-    tool,
+    tool: config.text_only ? null : tool,
     limits,
     toolLimits,
     runSeed: BigInt(config.seed),

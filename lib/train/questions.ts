@@ -3,13 +3,12 @@
  * cold-start traces, the training questions of each RL step, and the held-out questions. All disjoint.
  */
 import type { Config } from '../run/config.ts';
-import { nearestName } from '../run/yaml.ts';
-import { type DemoTaskName, demoTaskNames, demoTasks } from '../tasks/demo.ts';
-import { tasks as proceduralTasks, type TaskName, taskNames } from '../tasks/index.ts';
-import { loadJsonlTask } from '../tasks/jsonl.ts';
 import { createRandom } from '../tasks/random.ts';
-import { type Question, questions, type Task } from '../tasks/task.ts';
-import { loadTraces, makeTraces, type Trace, traceFormats } from './traces.ts';
+import type { Question, Task } from '../tasks/task.ts';
+import { interleave, loadTaskFile, namedTasks, tracesOf } from './question-sources.ts';
+import { loadTraces, type Trace, traceFormats } from './traces.ts';
+
+export { namedTask } from './question-sources.ts';
 
 export interface QuestionPlan {
   /** By the name in `question.task`. */
@@ -22,21 +21,9 @@ export interface QuestionPlan {
   training(position: number, count: number): readonly Question[];
 }
 
-/** A procedural task by its config name: `gcd`, or `demo/gcd` for the demo's narrow ranges. */
-export function namedTask(name: string): Task {
-  if ((taskNames as readonly string[]).includes(name)) return proceduralTasks[name as TaskName];
-  const demo = name.startsWith('demo/') ? name.slice('demo/'.length) : '';
-  if ((demoTaskNames as readonly string[]).includes(demo)) return demoTasks[demo as DemoTaskName];
-  const known = [...taskNames, ...demoTaskNames.map((demoName) => `demo/${demoName}`)];
-  const nearest = nearestName(name, known);
-  throw new RangeError(
-    `tasks.names: unknown task ${JSON.stringify(name)}; ${nearest === null ? `there are ${known.join(', ')}` : `did you mean ${nearest}?`}`,
-  );
-}
-
 /** Work out a run's questions; `userTasks` are used besides (or instead of) the config's. */
 export async function planQuestions(config: Config, userTasks: readonly Task[] = []): Promise<QuestionPlan> {
-  const generated = [...config.tasks.names.map(namedTask), ...userTasks];
+  const generated = [...(await namedTasks(config.tasks.names)), ...userTasks];
   const byName = new Map(generated.map((task) => [task.name, task]));
   const format = traceFormats[config.format];
   const { sft, rl, seed } = config;
@@ -55,35 +42,47 @@ export async function planQuestions(config: Config, userTasks: readonly Task[] =
       ? []
       : config.tasks.traces !== null
         ? await loadTraces(config.tasks.traces, { format })
-        : makeTraces(generated, { count: sft.traces, seed, codeShare: sft.code_share, format });
-  const taken = new Set(traces.map((trace) => trace.question.id));
+        : tracesOf(generated, { count: sft.traces, seed, codeShare: sft.code_share, format });
+  const calling = config.text_only ? traces.find(({ style }) => style === 'code') : undefined;
+  if (calling !== undefined) {
+    throw new RangeError(
+      `tasks.traces: the trace of ${JSON.stringify(calling.question.prompt)} calls the tool, and text_only is set: give traces without calls`,
+    );
+  }
+  const taken = traces.map(({ question }) => question);
 
   let pool: Question[] = [];
   const wanted = rl.steps * rl.prompts;
   if (wanted > 0) {
     if (config.tasks.train !== null) {
-      const task = await loadJsonlTask(config.tasks.train, { split: 'train', name: 'train' });
+      const task = await loadTaskFile(config.tasks.train, { split: 'train', name: 'train' });
       byName.set(task.name, task);
       pool = [...task.items('train')];
     } else {
       pool = interleave(generated, 'train', wanted, seed, taken);
+      if (pool.length === 0)
+        throw new RangeError('rl: the traces leave no training questions of these tasks');
     }
   }
 
   let heldout: Question[] = [];
   if (config.eval.questions > 0) {
     if (config.tasks.heldout !== null) {
-      const task = await loadJsonlTask(config.tasks.heldout, { split: 'heldout', name: 'heldout' });
+      const task = await loadTaskFile(config.tasks.heldout, { split: 'heldout', name: 'heldout' });
       byName.set(task.name, task);
       heldout = task.items('heldout').slice(0, config.eval.questions);
     } else {
-      heldout = interleave(generated, 'heldout', config.eval.questions, seed, new Set());
+      heldout = interleave(generated, 'heldout', config.eval.questions, seed, []);
+      if (heldout.length < config.eval.questions) {
+        throw new RangeError(
+          `eval.questions: expected at most ${heldout.length}, found ${config.eval.questions}: the tasks have no more held-out questions`,
+        );
+      }
     }
   }
   const trained = new Set([
-    ...taken,
+    ...taken.flatMap(({ id, prompt }) => [id, prompt]),
     ...pool.map((question) => question.id),
-    ...traces.map(({ question }) => question.prompt),
   ]);
   for (const question of pool) trained.add(question.prompt);
   const leaked = heldout.find((question) => trained.has(question.id) || trained.has(question.prompt));
@@ -101,26 +100,6 @@ export async function planQuestions(config: Config, userTasks: readonly Task[] =
     training: (position, count) =>
       Array.from({ length: count }, (_, i) => pool[(position + i) % pool.length]!),
   };
-}
-
-/** `count` questions going round the tasks, in an order shuffled by the seed within each round. */
-function interleave(
-  tasks: readonly Task[],
-  split: 'train' | 'heldout',
-  count: number,
-  seed: number,
-  exclude: ReadonlySet<string>,
-): Question[] {
-  const random = createRandom(seed, [0x7175_6573, split === 'train' ? 0 : 1]);
-  const perTask = tasks.map((task, i) => {
-    const share = Math.floor(count / tasks.length) + (i < count % tasks.length ? 1 : 0);
-    return questions(task, split, share, seed, { exclude });
-  });
-  const rounds: Question[] = [];
-  for (let round = 0; rounds.length < count; round++) {
-    rounds.push(...random.shuffle(perTask.flatMap((list) => (round < list.length ? [list[round]!] : []))));
-  }
-  return rounds;
 }
 
 /** Indices of the traces of SFT step `step`: passes over all `traces` of them, each pass in its own seeded order. */

@@ -47,6 +47,7 @@ export interface Setup {
   readonly limits: RolloutLimits;
   readonly toolLimits: ToolLimits;
   readonly microBatchTokens: number;
+  /** `textOnly`: it asks for an answer without the tool; default: as the config says. */
   prompt(question: Question, index: number, samples: number, textOnly?: boolean): RolloutPrompt;
   close(): Promise<void>;
 }
@@ -101,7 +102,7 @@ export async function openSetup(
         limits,
         toolLimits: toolLimits(config),
         microBatchTokens: microBatchTokens(config, model.memory, cache.pagesTotal, availableMemory()),
-        prompt: (question, index, samples, textOnly = false) => ({
+        prompt: (question, index, samples, textOnly = config.text_only) => ({
           question,
           prompt: index,
           samples,
