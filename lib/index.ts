@@ -31,6 +31,9 @@ export type {
   StepResult,
   StepRow,
   UpdateResult,
+  ValueBatch,
+  ValueLossOptions,
+  ValueLossResult,
   WeightDtype,
 } from './model/engine.ts';
 export type { ModelSource, TokenizerSource } from './model/files.ts';
@@ -133,6 +136,15 @@ export {
   type Reduction,
   type Row,
 } from './train/batch.ts';
+export {
+  type CriticOptions,
+  type CriticRow,
+  type CriticStep,
+  criticStep,
+  criticValues,
+  explainedVariance,
+  packValues,
+} from './train/critic.ts';
 export { type GrpoOptions, type GrpoStep, grpoStep, type ScoredTrajectory } from './train/grpo.ts';
 export type { Progress, RlStepReport, TrainEvent } from './train/loop.ts';
 export { type LearningRate, learningRate } from './train/schedule.ts';
