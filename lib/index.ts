@@ -31,6 +31,9 @@ export type {
   StepResult,
   StepRow,
   UpdateResult,
+  ValueBatch,
+  ValueLossOptions,
+  ValueLossResult,
   WeightDtype,
 } from './model/engine.ts';
 export type { ModelSource, TokenizerSource } from './model/files.ts';
@@ -135,6 +138,15 @@ export {
   type Reduction,
   type Row,
 } from './train/batch.ts';
+export {
+  type CriticOptions,
+  type CriticRow,
+  type CriticStep,
+  criticStep,
+  criticValues,
+  explainedVariance,
+  packValues,
+} from './train/critic.ts';
 export type { Progress, RlStepReport, TrainEvent } from './train/loop.ts';
 export {
   type PolicyStep,

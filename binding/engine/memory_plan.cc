@@ -4,6 +4,7 @@
 #include "engine/loss_head.h"
 #include "engine/parameters.h"
 #include "engine/transformer.h"
+#include "engine/value_head.h"
 
 namespace toolgrad {
 
@@ -15,6 +16,7 @@ int64_t training_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t 
     activations.plan_training(arena, shape, dtype, T, pages);
     scratch.plan(arena, shape, T);
     head.plan(arena, shape, R, true);
+    if (shape.value_head) ValueArrays().plan(arena, shape, T, R, true);
   }));
 }
 
@@ -24,6 +26,7 @@ int64_t scoring_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t R
     HeadArrays head;
     activations.plan_scoring(arena, shape, dtype, T, pages);
     head.plan(arena, shape, R, false);
+    if (shape.value_head) arena.take<float>(R);  // values() needs one number a row more than score()
   }));
 }
 

@@ -23,6 +23,7 @@
 #include "engine/rope_table.h"
 #include "engine/thread_pool.h"
 #include "engine/transformer.h"
+#include "engine/value_head.h"
 
 namespace toolgrad {
 
@@ -61,22 +62,31 @@ class Model {
 
   /// Log-probs and entropies of the tokens t with wanted[t] != 0 (null: all that have a predecessor), 0 elsewhere.
   void score(const PackedBatch& batch, float temperature, const uint8_t* wanted, float* logprobs, float* entropies);
+  /// Values of the tokens t with wanted[t] != 0 (null: all that have a predecessor), 0 elsewhere.
+  void values(const PackedBatch& batch, const uint8_t* wanted, float* values);
   /// Logits [n, V] of the rows at packed positions positions[0 .. n - 1].
   void logits(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out);
   /// The final norm's output [n, C] of the same rows.
   void hidden(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out);
   /// Forward, loss, backward; gradients accumulate. `logprobs` [T] gets the recomputed log-probs, 0 where weight is 0.
   /// A failure leaves the gradients as they were, unless the engine thread was asked to stop.
+  /// `value` (needs a value head) adds the critic's loss to the total, from the same pass; without tokens in the policy
+  /// loss nothing touches the vocabulary. The gradient of the vocabulary's head has the same bits with and without it.
   PolicyLossStats accumulate(const PackedBatch& batch, const LossInputs& inputs, const PolicyLossOptions& options,
-                             float* logprobs);
+                             float* logprobs, ValuePart* value = nullptr);
   UpdateResult update(const AdamWOptions& options);
   void zero_gradients();
   /// Error{"ERR_NOT_FINITE"}, changing nothing, when a value is NaN or infinite.
   void set_parameter(int index, const std::vector<float>& values);
   void load_optimizer(const std::string& path);
   void reset_optimizer();
+  /// The value head from its file, and into one.
+  void load_value_head(const std::string& path);
+  void save_value_head(const std::string& path) const;
   void save_optimizer(const std::string& path) const { optimizer_.save(parameters_, path); }
 
+  /// Error{"ERR_NO_VALUE_HEAD"} without one.
+  void require_value_head(const char* operation) const;
   const ModelShape& shape() const { return shape_; }
   const Parameters& parameters() const { return parameters_; }
   Ops& ops() { return *ops_; }
@@ -110,6 +120,7 @@ class Model {
   RopeTable rope_;
   Transformer transformer_;
   LossHead head_;
+  ValueHead value_head_;
   Optimizer optimizer_;
   Arena arena_;
   std::atomic<int64_t> version_{0};

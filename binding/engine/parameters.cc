@@ -54,6 +54,9 @@ ParameterLayout::ParameterLayout(const ModelShape& s) {
   for (Parameter& p : all_) {
     if (!p.matrix) p.offset += matrix_elements_;
   }
+  if (!s.value_head) return;
+  value_weight_ = add_value("value_head.weight", true, 1, s.C);
+  value_bias_ = add_value("value_head.bias", false, 1, 1);
 }
 
 int ParameterLayout::add_matrix(const std::string& name, int64_t rows, int64_t cols) {
@@ -74,6 +77,15 @@ int ParameterLayout::add_vector(const std::string& name, int64_t length) {
   return index;
 }
 
+int ParameterLayout::add_value(const std::string& name, bool matrix, int64_t rows, int64_t cols) {
+  const int index = static_cast<int>(all_.size());
+  all_.push_back({name, matrix, rows, cols, elements(), true});
+  value_elements_ += round_up(matrix ? packed_elements(rows, cols) : rows, kElementAlignment);
+  parameter_count_ += rows * cols;
+  index_.emplace(name, index);
+  return index;
+}
+
 int ParameterLayout::find(const std::string& name) const {
   const auto found = index_.find(name);
   if (found != index_.end()) return found->second;
@@ -85,7 +97,7 @@ int ParameterLayout::find(const std::string& name) const {
 
 ParameterBytes ParameterLayout::bytes(DType dtype, bool trainable) const {
   ParameterBytes bytes;
-  bytes.weights = matrix_elements_ * static_cast<int64_t>(dtype_size(dtype)) + vector_elements_ * 4;
+  bytes.weights = matrix_elements_ * static_cast<int64_t>(dtype_size(dtype)) + (vector_elements_ + value_elements_) * 4;
   if (!trainable) return bytes;
   const Parameter& head = all_[static_cast<size_t>(head_)];
   bytes.masters = dtype == DType::kF32 ? 0 : elements() * 4;
@@ -117,6 +129,7 @@ float* Parameters::masters() const {
 
 PackedMatrix Parameters::weight(int index) const {
   const Parameter& p = layout_.all()[static_cast<size_t>(index)];
+  if (p.value_head) return {arena_at(ParameterArena::kWeight, p), DType::kF32, p.rows, p.cols};
   return {weights_.data() + p.offset * static_cast<int64_t>(dtype_size(dtype_)), dtype_, p.rows, p.cols};
 }
 
@@ -149,7 +162,7 @@ void Parameters::set(Ops& ops, int index, const float* values) {
   set_rows(ops, index, 0, layout_.all()[static_cast<size_t>(index)].rows, values);
 }
 
-// Where a parameter's fp32 values begin: any arena of vectors, every arena but kWeight of matrices.
+// Where a parameter's fp32 values begin: any arena of vectors and of the value head, every arena but kWeight of matrices.
 float* Parameters::arena_at(ParameterArena arena, const Parameter& p) const {
   switch (arena) {
     case ParameterArena::kWeight:
@@ -172,7 +185,7 @@ void Parameters::write_rows(Ops& ops, ParameterArena arena, int index, int64_t r
   const bool weight_arena = arena == ParameterArena::kWeight;
   if (!p.matrix) {
     float* out = arena_at(arena, p) + row0;
-    const bool round = weight_arena && dtype_ == DType::kBF16;
+    const bool round = weight_arena && dtype_ == DType::kBF16 && !p.value_head;
     for (int64_t i = 0; i < rows; ++i) out[i] = round ? bf16_to_f32(f32_to_bf16(values[i])) : values[i];
     return;
   }
@@ -188,7 +201,7 @@ void Parameters::read_rows(ParameterArena arena, int index, int64_t row0, int64_
     std::memcpy(values, arena_at(arena, p) + row0, static_cast<size_t>(rows) * sizeof(float));
     return;
   }
-  const bool bf16 = arena == ParameterArena::kWeight && dtype_ == DType::kBF16;
+  const bool bf16 = arena == ParameterArena::kWeight && weight(index).dtype == DType::kBF16;
   const auto* halves = static_cast<const uint16_t*>(weight(index).data);
   const float* floats =
       arena == ParameterArena::kWeight ? static_cast<const float*>(weight(index).data) : arena_at(arena, p);

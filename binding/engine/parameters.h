@@ -4,7 +4,8 @@
 // bf16-rounded values when the model is bf16. A trainable model also has fp32 masters, moments and gradients in the
 // same order and layout: one arena each, all matrices first, then all vectors, so that AdamW and the norm are a few big
 // calls. An fp32 model without other copies is its own master. A tied head has a gradient accumulator of its own, added
-// to the embedding's once, at the end: then the order of the sums does not depend on the cut into micro-batches.
+// to the embedding's once, at the end: then the order of the sums does not depend on the cut into micro-batches. A value
+// head lies behind the vectors in every arena: fp32 weights whatever the model's dtype, updated by calls of its own.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,7 @@ struct Parameter {
   bool matrix = false;
   int64_t rows = 0, cols = 0;  // a vector has cols = 1
   int64_t offset = 0;          // elements from the start of an arena to this parameter
+  bool value_head = false;     // of the value head, not of the language model
   int64_t elements() const { return rows * cols; }
   /// [rows, cols] of a matrix, [rows] of a vector.
   std::vector<int64_t> shape() const;
@@ -56,22 +58,27 @@ class ParameterLayout {
   int embedding() const { return embedding_; }
   int head() const { return head_; }  // the embedding when tied
   int final_norm() const { return final_norm_; }
+  // The value head [1, C] and its bias [1]; -1 without one.
+  int value_weight() const { return value_weight_; }
+  int value_bias() const { return value_bias_; }
   bool tied() const { return embedding_ == head_; }
   int64_t matrix_elements() const { return matrix_elements_; }
   int64_t vector_elements() const { return vector_elements_; }
-  int64_t elements() const { return matrix_elements_ + vector_elements_; }  // padding included
-  int64_t parameter_count() const { return parameter_count_; }              // padding excluded
+  int64_t value_elements() const { return value_elements_; }  // of the value head: weight, then bias
+  int64_t elements() const { return matrix_elements_ + vector_elements_ + value_elements_; }  // padding included
+  int64_t parameter_count() const { return parameter_count_; }                                // padding excluded
   ParameterBytes bytes(DType dtype, bool trainable) const;
 
  private:
   int add_matrix(const std::string& name, int64_t rows, int64_t cols);
   int add_vector(const std::string& name, int64_t length);
+  int add_value(const std::string& name, bool matrix, int64_t rows, int64_t cols);
 
   std::vector<Parameter> all_;
   std::vector<LayerParameters> layers_;
   std::unordered_map<std::string, int> index_;
-  int embedding_ = -1, head_ = -1, final_norm_ = -1;
-  int64_t matrix_elements_ = 0, vector_elements_ = 0, parameter_count_ = 0;
+  int embedding_ = -1, head_ = -1, final_norm_ = -1, value_weight_ = -1, value_bias_ = -1;
+  int64_t matrix_elements_ = 0, vector_elements_ = 0, value_elements_ = 0, parameter_count_ = 0;
 };
 
 class Parameters {
@@ -119,7 +126,7 @@ class Parameters {
   ParameterLayout layout_;
   DType dtype_;
   bool trainable_;
-  Buffer weights_;   // matrices in dtype, then vectors in fp32
+  Buffer weights_;   // matrices in dtype, then vectors and the value head in fp32
   Buffer masters_;   // bf16 models only
   Buffer moments_;   // m, then v
   Buffer gradient_;  // then the head's accumulator of a tied model

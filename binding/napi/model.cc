@@ -16,6 +16,7 @@
 #include "napi/job.h"
 #include "napi/losses.h"
 #include "napi/register.h"
+#include "napi/values.h"
 
 namespace toolgrad {
 
@@ -47,11 +48,8 @@ Napi::Float32Array to_float32(Napi::Env env, const std::vector<float>& values) {
   return array;
 }
 
-namespace {
-
-// Runs `work(model)` as a job; `resolve` makes the result, then V8 is told about memory the job took.
 Napi::Value model_job(Napi::Env env, const HandleRef<Model>& handle, std::function<void(Model&)> work,
-                      std::function<Napi::Value(Napi::Env)> resolve = nullptr) {
+                      std::function<Napi::Value(Napi::Env)> resolve) {
   return run_job(
       env, [model = handle->object, work = std::move(work)] { work(*model); },
       [handle, resolve = std::move(resolve)](Napi::Env e) {
@@ -60,11 +58,13 @@ Napi::Value model_job(Napi::Env env, const HandleRef<Model>& handle, std::functi
       });
 }
 
+namespace {
+
 ModelShape read_shape(Napi::Value value) {
   const Napi::Object object = read_object(
       value, "shape",
       {"vocabSize", "hiddenSize", "layers", "heads", "kvHeads", "headDim", "intermediateSize", "maxPositionEmbeddings",
-       "rmsNormEps", "ropeTheta", "ropeScaling", "tieWordEmbeddings", "qkvBias", "qkNorm"});
+       "rmsNormEps", "ropeTheta", "ropeScaling", "tieWordEmbeddings", "qkvBias", "qkNorm", "valueHead"});
   const auto integer = [&](const char* key) { return read_positive_integer(property(object, key), key); };
   const auto flag = [&](const char* key) { return read_boolean(property(object, key), key); };
   ModelShape s;
@@ -90,6 +90,7 @@ ModelShape read_shape(Napi::Value value) {
   s.tied = flag("tieWordEmbeddings");
   s.qkv_bias = flag("qkvBias");
   s.qk_norm = flag("qkNorm");
+  s.value_head = boolean_or(object, "valueHead", false);
   check_shape(s);
   return s;
 }
@@ -121,12 +122,13 @@ std::vector<std::string> read_paths(Napi::Value value, const char* name) {
   return paths;
 }
 
-// modelOpen(shape, options, {files} | {seed, initStd}): promise of a handle.
+// modelOpen(shape, options, {files, valueHead?} | {seed, initStd}): promise of a handle; valueHead is the path of a
+// value head's file.
 Napi::Value model_open(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const ModelShape shape = read_shape(argument(info, 0));
   const ModelOptions options = read_options(argument(info, 1));
-  const Napi::Object source = read_object(argument(info, 2), "source", {"files", "seed", "initStd"});
+  const Napi::Object source = read_object(argument(info, 2), "source", {"files", "valueHead", "seed", "initStd"});
   std::vector<std::string> files;
   uint64_t seed = 0;
   double std = 0;
@@ -137,6 +139,7 @@ Napi::Value model_open(const Napi::CallbackInfo& info) {
     std = read_number(property(source, "initStd"), "initStd");
     if (!(std > 0)) throw_out_of_range(property(source, "initStd"), "number above 0", "initStd");
   }
+  const std::string value_head = string_or(source, "valueHead", "");
   auto opened = std::make_shared<std::shared_ptr<Model>>();
   return run_job(
       env,
@@ -147,6 +150,7 @@ Napi::Value model_open(const Napi::CallbackInfo& info) {
         } else {
           model->load(*ModelWeights::open(files));
         }
+        if (!value_head.empty()) model->load_value_head(value_head);
         *opened = std::move(model);
       },
       [opened](Napi::Env e) { return make_handle<Model>(e, std::move(*opened), kModelTag); });
@@ -296,19 +300,30 @@ Napi::Value model_accumulate(const Napi::CallbackInfo& info) {
   const HandleRef<Model> handle = read_model(argument(info, 0));
   require_trainable(*handle->object, "accumulate");
   OwnedLossBatch batch = read_loss_batch(argument(info, 1), handle->object->shape());
-  const PolicyLossOptions options = read_loss_options(argument(info, 2));
+  const PolicyLossOptions options = read_loss_options(argument(info, 2), true);
+  const OwnedValuePart value = read_value_part(argument(info, 1).As<Napi::Object>(),
+                                               argument(info, 2).As<Napi::Object>(), batch.batch, *handle->object);
   struct Result {
     PolicyLossStats stats;
-    std::vector<float> logprobs;
+    ValueLossStats value_stats;
+    std::vector<float> logprobs, values;
   };
   auto result = std::make_shared<Result>();
   return model_job(
       info.Env(), handle,
       [=](Model& model) {
         result->logprobs.resize(batch.weight.size());
-        result->stats = model.accumulate(batch.batch.view(), batch.view(), options, result->logprobs.data());
+        result->values.resize(value.weight.size());
+        ValuePart part = value.view(result->values.data());
+        result->stats = model.accumulate(batch.batch.view(), batch.view(), options, result->logprobs.data(),
+                                         value.present ? &part : nullptr);
+        result->value_stats = part.stats;
       },
-      [result](Napi::Env env) -> Napi::Value { return to_loss_result(env, result->stats, result->logprobs); });
+      [result, with_value = value.present](Napi::Env env) -> Napi::Value {
+        Napi::Object object = to_loss_result(env, result->stats, result->logprobs);
+        if (with_value) object.Set("value", to_value_result(env, result->value_stats, result->values));
+        return object;
+      });
 }
 
 // modelZeroGradients(model): promise.
@@ -374,14 +389,19 @@ Napi::Value model_update(const Napi::CallbackInfo& info) {
   constexpr double kNoBound = 1e300;
   const HandleRef<Model> handle = read_model(argument(info, 0));
   require_trainable(*handle->object, "update");
-  const Napi::Object object =
-      read_object(argument(info, 1), "options", {"lr", "beta1", "beta2", "eps", "weightDecay", "maxGradNorm"});
-  const AdamWOptions options{read_in(object, "lr", 0, kNoBound),
-                             read_in(object, "beta1", 0, 1),
-                             read_in(object, "beta2", 0, 1),
-                             read_in(object, "eps", 0, kNoBound),
-                             read_in(object, "weightDecay", 0, kNoBound),
-                             read_in(object, "maxGradNorm", 0, kNoBound)};
+  const Napi::Object object = read_object(
+      argument(info, 1), "options", {"lr", "beta1", "beta2", "eps", "weightDecay", "maxGradNorm", "valueLr", "only"});
+  AdamWOptions options{read_in(object, "lr", 0, kNoBound),
+                       read_in(object, "beta1", 0, 1),
+                       read_in(object, "beta2", 0, 1),
+                       read_in(object, "eps", 0, kNoBound),
+                       read_in(object, "weightDecay", 0, kNoBound),
+                       read_in(object, "maxGradNorm", 0, kNoBound)};
+  if (!is_absent(property(object, "valueLr"))) options.value_lr = read_in(object, "valueLr", 0, kNoBound);
+  const std::string only = string_or(object, "only", "");
+  if (!only.empty() && only != "value_head") throw_out_of_range(property(object, "only"), "\"value_head\"", "only");
+  options.value_head_only = !only.empty();
+  if (options.value_lr >= 0 || options.value_head_only) handle->object->require_value_head("update");
   auto result = std::make_shared<UpdateResult>();
   return model_job(
       info.Env(), handle, [=](Model& model) { *result = model.update(options); },

@@ -6,8 +6,8 @@
  * ended; every later call throws ERR_DISPOSED. Misuse throws TypeError or RangeError synchronously; failures of the engine
  * reject with a ToolgradError.
  */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { duringOperation, ToolgradError } from '../errors.ts';
 import { native } from '../native.ts';
 import { type ModelConfig, toHfConfig } from './config.ts';
@@ -37,6 +37,10 @@ export interface ModelOptions {
   readonly trainable?: boolean;
   /** Threads of the kernels; default TOOLGRAD_THREADS, else the processors available. Never changes a bit of a result. */
   readonly threads?: number;
+  /**
+   * Add a critic's value head: zero, or as in the value_head.safetensors that save() wrote beside the weights. Default false.
+   */
+  readonly valueHead?: boolean;
 }
 
 export interface CreateOptions extends ModelOptions {
@@ -45,6 +49,9 @@ export interface CreateOptions extends ModelOptions {
   /** Standard deviation of the weights; default 0.02. */
   readonly initStd?: number;
 }
+
+/** The value head's file, beside the weights. */
+const kValueHeadFile = 'value_head.safetensors';
 
 function runs<T>(operation: string, call: () => T): T {
   try {
@@ -61,7 +68,7 @@ function job<T>(operation: string, call: () => Promise<T>): Promise<T> {
   });
 }
 
-function shapeOf(config: ModelConfig): NativeShape {
+function shapeOf(config: ModelConfig, valueHead = false): NativeShape {
   return {
     vocabSize: config.vocabSize,
     hiddenSize: config.hiddenSize,
@@ -77,6 +84,7 @@ function shapeOf(config: ModelConfig): NativeShape {
     tieWordEmbeddings: config.tieWordEmbeddings,
     qkvBias: config.qkvBias,
     qkNorm: config.qkNorm,
+    valueHead,
   };
 }
 
@@ -92,8 +100,13 @@ function nativeOptions(options: ModelOptions) {
  * What a model of this config will take, in bytes, before anything is allocated. Activations of a pass over T tokens:
  * activationBytesFixed + T * activationBytesPerToken (trainable: of accumulate(), else of score()).
  */
-export function planMemory(config: ModelConfig, dtype: WeightDtype, trainable: boolean): MemoryPlan {
-  return runs('planMemory', () => native().planMemory(shapeOf(config), dtype, trainable));
+export function planMemory(
+  config: ModelConfig,
+  dtype: WeightDtype,
+  trainable: boolean,
+  valueHead = false,
+): MemoryPlan {
+  return runs('planMemory', () => native().planMemory(shapeOf(config, valueHead), dtype, trainable));
 }
 
 /** Bytes of memory this process may still take. */
@@ -109,10 +122,15 @@ export function availableMemory(): number {
 export async function loadModel(source: string | ModelSource, options: ModelOptions = {}): Promise<Model> {
   const files = typeof source === 'string' ? openModelFiles(source) : source;
   const checked = nativeOptions(options);
+  const valueHead = options.valueHead ?? false;
+  const headFile = join(dirname(files.weightFiles[0]!), kValueHeadFile);
   const handle = await job('loadModel', () =>
-    native().modelOpen(shapeOf(files.config), checked, { files: files.weightFiles }),
+    native().modelOpen(shapeOf(files.config, valueHead), checked, {
+      files: files.weightFiles,
+      ...(valueHead && existsSync(headFile) ? { valueHead: headFile } : {}),
+    }),
   );
-  return new Model(handle, files.config, checked.dtype, checked.trainable);
+  return new Model(handle, files.config, checked.dtype, checked.trainable, valueHead);
 }
 
 /**
@@ -122,12 +140,12 @@ export async function loadModel(source: string | ModelSource, options: ModelOpti
 export async function createModel(config: ModelConfig, options: CreateOptions = {}): Promise<Model> {
   const checked = nativeOptions(options);
   const handle = await job('createModel', () =>
-    native().modelOpen(shapeOf(config), checked, {
+    native().modelOpen(shapeOf(config, options.valueHead), checked, {
       seed: options.seed ?? 0n,
       initStd: options.initStd ?? 0.02,
     }),
   );
-  return new Model(handle, config, checked.dtype, checked.trainable);
+  return new Model(handle, config, checked.dtype, checked.trainable, options.valueHead ?? false);
 }
 
 /** A model on the engine; make one with loadModel or createModel. */
@@ -135,6 +153,7 @@ export class Model implements EngineModel {
   readonly config: ModelConfig;
   readonly dtype: WeightDtype;
   readonly trainable: boolean;
+  readonly valueHead: boolean;
   readonly memory: MemoryPlan;
   readonly parameterCount: number;
   /** Hugging Face names of all parameters; a tied head has none of its own. */
@@ -144,13 +163,20 @@ export class Model implements EngineModel {
   readonly #handle: ModelHandle;
   readonly #caches = new Set<NativeKvCache>();
 
-  constructor(handle: ModelHandle, config: ModelConfig, dtype: WeightDtype, trainable: boolean) {
+  constructor(
+    handle: ModelHandle,
+    config: ModelConfig,
+    dtype: WeightDtype,
+    trainable: boolean,
+    valueHead = false,
+  ) {
     const info: NativeModelInfo = native().modelInfo(handle);
     this.#handle = handle;
     this.config = config;
     this.dtype = dtype;
     this.trainable = trainable;
-    this.memory = planMemory(config, dtype, trainable);
+    this.valueHead = valueHead;
+    this.memory = planMemory(config, dtype, trainable, valueHead);
     this.parameterCount = info.parameterCount;
     this.parameterNames = info.parameterNames;
     this.isa = info.isa;
@@ -163,6 +189,10 @@ export class Model implements EngineModel {
 
   score(batch: PackedBatch, temperature: number, wanted?: Uint8Array): Promise<Scores> {
     return job('score', () => native().modelScore(this.#handle, batch, temperature, wanted));
+  }
+
+  values(batch: PackedBatch, wanted?: Uint8Array): Promise<Float32Array> {
+    return job('values', () => native().modelValues(this.#handle, batch, wanted));
   }
 
   logits(batch: PackedBatch, positions: Int32Array): Promise<Float32Array> {
@@ -216,6 +246,15 @@ export class Model implements EngineModel {
     return job('saveWeights', () => native().modelSaveWeights(this.#handle, path));
   }
 
+  /** The value head alone, fp32 safetensors: the file that loadModel looks for beside the weights. */
+  saveValueHead(path: string): Promise<void> {
+    return job('saveValueHead', () => native().modelSaveValueHead(this.#handle, path));
+  }
+
+  loadValueHead(path: string): Promise<void> {
+    return job('loadValueHead', () => native().modelLoadValueHead(this.#handle, path));
+  }
+
   saveOptimizer(path: string): Promise<void> {
     return job('saveOptimizer', () => native().modelSaveOptimizer(this.#handle, path));
   }
@@ -226,7 +265,8 @@ export class Model implements EngineModel {
 
   /**
    * Write a folder that transformers and loadModel load: config.json, generation_config.json, model.safetensors and `files`
-   * (name to contents: the tokenizer's). Each file appears complete or not at all, the weights last.
+   * (name to contents: the tokenizer's); with a value head also value_head.safetensors, which transformers does not read. Each
+   * file appears complete or not at all, the weights last.
    */
   async save(folder: string, files: Readonly<Record<string, string | Uint8Array>> = {}): Promise<void> {
     for (const name of Object.keys(files)) {
@@ -246,6 +286,7 @@ export class Model implements EngineModel {
         { cause },
       );
     }
+    if (this.valueHead) await this.saveValueHead(join(folder, kValueHeadFile));
     await this.saveWeights(join(folder, 'model.safetensors'));
   }
 

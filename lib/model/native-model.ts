@@ -43,7 +43,7 @@ export type NativeShape = Pick<
   | 'tieWordEmbeddings'
   | 'qkvBias'
   | 'qkNorm'
->;
+> & { readonly valueHead?: boolean };
 
 export interface NativeModelOptions {
   readonly dtype: WeightDtype;
@@ -69,7 +69,9 @@ export interface NativeModelFunctions {
   modelOpen(
     shape: NativeShape,
     options: NativeModelOptions,
-    source: { readonly files: readonly string[] } | { readonly seed: bigint; readonly initStd: number },
+    source:
+      | { readonly files: readonly string[]; readonly valueHead?: string }
+      | { readonly seed: bigint; readonly initStd: number },
   ): Promise<ModelHandle>;
   modelInfo(model: ModelHandle): NativeModelInfo;
   modelVersion(model: ModelHandle): number;
@@ -80,6 +82,9 @@ export interface NativeModelFunctions {
     temperature: number,
     wanted?: Uint8Array,
   ): Promise<Scores>;
+  modelValues(model: ModelHandle, batch: PackedBatch, wanted?: Uint8Array): Promise<Float32Array>;
+  modelSaveValueHead(model: ModelHandle, path: string): Promise<void>;
+  modelLoadValueHead(model: ModelHandle, path: string): Promise<void>;
   modelLogits(model: ModelHandle, batch: PackedBatch, positions: Int32Array): Promise<Float32Array>;
   modelHidden(model: ModelHandle, batch: PackedBatch, positions: Int32Array): Promise<Float32Array>;
   modelAccumulate(model: ModelHandle, batch: LossBatch, loss: LossOptions): Promise<LossResult>;
