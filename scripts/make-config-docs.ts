@@ -27,6 +27,7 @@ interface Schema {
 
 const kSections: Readonly<Record<string, string>> = {
   model: 'The model to start from.',
+  lora: 'Training an adapter over the frozen model instead of all weights (docs/lora.md).',
   tasks:
     'Where questions and traces come from. Files and procedural tasks may be mixed; a file wins over `names` for its part.',
   sft: 'The cold start: supervised fine-tuning on traces.',

@@ -4,6 +4,7 @@
  * are errors, never ignored.
  */
 import { z } from 'zod';
+import { loraTargets, maxLoraRank } from '../model/lora.ts';
 
 const count = z.int().min(1);
 const countOrNone = z.int().min(0);
@@ -35,13 +36,30 @@ export const configSchema = z.strictObject({
     .default('model')
     .describe("the model's own template, or ChatML without a default system message"),
   model: z.strictObject({
-    path: z.string().min(1).describe('Hugging Face folder or GGUF file'),
+    path: z.string().min(1).describe('Hugging Face folder, GGUF file, or folder of a LoRA adapter'),
+    base: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe('model below an adapter in path, where its adapter_config.json does not lead to it'),
     dtype: z
       .enum(['bfloat16', 'float32'])
       .default('bfloat16')
       .describe('weights and KV cache; masters, moments and gradients are float32'),
     threads: countOrNone.default(0).describe('engine threads; 0 = one per core'),
   }),
+  lora: z
+    .strictObject({
+      rank: countOrNone.max(maxLoraRank).default(0).describe('of A and B; 0 = train all weights'),
+      alpha: positive.default(16).describe("the adapter's output is scaled by alpha / rank"),
+      targets: z
+        .array(z.enum([...loraTargets, 'all-linear']))
+        .min(1)
+        .default(['all-linear'])
+        .describe(`\`all-linear\`, or some of ${loraTargets.map((name) => `\`${name}\``).join(', ')}`),
+      rslora: z.boolean().default(false).describe('scale by alpha / sqrt(rank) instead'),
+    })
+    .prefault({}),
   tasks: z
     .strictObject({
       names: z.array(z.string()).default([]).describe('procedural tasks (docs/tasks.md)'),
@@ -257,6 +275,10 @@ export function configConflicts(config: Config, ownTasks = false): ConfigConflic
       'rollout.first_turn_tokens',
       `a first turn of ${rollout.first_turn_tokens} tokens does not fit into total_tokens ${rollout.total_tokens} with a prompt`,
     );
+  }
+  const { targets } = config.lora;
+  if (new Set(targets).size !== targets.length || (targets.includes('all-linear') && targets.length > 1)) {
+    conflict('lora.targets', `expected all-linear alone or different names, found ${targets.join(', ')}`);
   }
   if (rollout.max_calls >= rollout.max_turns) {
     conflict(

@@ -34,7 +34,7 @@ export interface GrpoOptions {
   readonly unmaskTool: boolean;
   readonly adamw: AdamWOptions;
   /** Frozen model for the KL term; required when loss.kl is not `none`. */
-  readonly reference?: EngineModel;
+  readonly reference?: Pick<EngineModel, 'score'>;
   /** Obeyed until the first update: a step is done whole or not at all. */
   readonly signal?: AbortSignal;
 }
@@ -231,7 +231,7 @@ export async function grpoStep(
 
   /** Log-probs and entropies of the members' tokens in the loss, one array per member. */
   async function scoreRows(
-    scorer: EngineModel,
+    scorer: Pick<EngineModel, 'score'>,
     members: readonly number[],
   ): Promise<{ logprobs: Float32Array[]; entropies: Float32Array[] }> {
     const { tokens, seqStarts } = packIds(members.map((i) => rows[i]!.ledger));

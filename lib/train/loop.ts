@@ -8,11 +8,11 @@
  * run is the same run.
  */
 import { type Evaluation, evaluate } from '../eval/evaluate.ts';
-import type { EngineModel } from '../model/engine.ts';
 import type { Ledger } from '../rollout/ledger.ts';
 import { rollout } from '../rollout/rollout.ts';
 import type { RolloutStats } from '../rollout/trajectory.ts';
 import { type GrpoStep, grpoStep } from './grpo.ts';
+import type { Reference } from './lora.ts';
 import { traceBatch } from './questions.ts';
 import { learningRate } from './schedule.ts';
 import { type Scored, scoreRollouts } from './score.ts';
@@ -66,7 +66,7 @@ export interface LoopHooks {
   /** Called after each step; saves when `at` is due, always at the end of a phase. */
   onCheckpoint(at: Progress): Promise<void>;
   /** The frozen model for the KL term, asked for when RL starts with a KL. */
-  openReference(): Promise<EngineModel>;
+  openReference(): Promise<Reference>;
 }
 
 /** Tells one evaluation of a run from another: a run made longer has a second `after RL`. */
@@ -156,7 +156,7 @@ async function rlStep(
   hooks: LoopHooks,
   step: number,
   lr: number,
-  reference: EngineModel | null,
+  reference: Reference | null,
 ): Promise<RlStepReport> {
   const { config, model, plan } = setup;
   const { rl } = config;

@@ -5,7 +5,6 @@
 import { ToolgradError } from '../errors.ts';
 import type { AdamWOptions, KvCache, LossOptions, MemoryPlan } from '../model/engine.ts';
 import { availableMemory, type Model } from '../model/model.ts';
-import { openModel } from '../model/open.ts';
 import type { RolloutPrompt } from '../rollout/rollout.ts';
 import type { RolloutLimits, ToolLimits } from '../rollout/trajectory.ts';
 import type { Config } from '../run/config.ts';
@@ -18,6 +17,7 @@ import { openPythonTool } from '../tools/python.ts';
 import type { Tool } from '../tools/tool.ts';
 import type { Reduction } from './batch.ts';
 import type { GrpoOptions } from './grpo.ts';
+import { openPolicy } from './lora.ts';
 import { planQuestions, type QuestionPlan } from './questions.ts';
 
 const kMegabyte = 1024 * 1024;
@@ -66,11 +66,7 @@ export async function openSetup(
       ...(config.tool.workers === 0 ? {} : { workers: config.tool.workers }),
     }));
   try {
-    const { model, tokenizer } = await openModel(modelPath ?? config.model.path, {
-      dtype: config.model.dtype,
-      trainable,
-      ...(config.model.threads === 0 ? {} : { threads: config.model.threads }),
-    });
+    const { model, tokenizer } = await openPolicy(config, modelPath, trainable);
     try {
       const format = formats[config.format];
       checkFormat(format, tokenizer);

@@ -6,7 +6,6 @@ import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { ToolgradError } from '../errors.ts';
 import type { Evaluation } from '../eval/evaluate.ts';
-import { loadModel } from '../model/model.ts';
 import { packageVersion } from '../package.ts';
 import type { Ledger } from '../rollout/ledger.ts';
 import {
@@ -27,6 +26,7 @@ import { compareWithRun, dropAfter } from '../run/resume.ts';
 import { formatConfig } from '../run/yaml.ts';
 import { checkPrompts, traceLedgers } from './lengths.ts';
 import { evaluationKey, type Progress, runLoop, type TrainEvent } from './loop.ts';
+import { checkpointable, openReference } from './lora.ts';
 import { openSetup, type Setup, type UserParts } from './setup.ts';
 
 export interface TrainOptions extends UserParts {
@@ -130,13 +130,14 @@ async function runIn(
   options: TrainOptions,
 ): Promise<TrainResult> {
   const { config } = setup;
+  const writer = checkpointable(config, setup.model, setup.tokenizer);
   const evaluations = recordedEvaluations(directory.path);
   options.onStart?.(setup, directory);
   let saved: { at: number; folder: string } | null =
     resumed === null || state === null ? null : { at: state.step, folder: resumed };
   let last: { at: Progress; version: number } | null = null;
   const save = async (at: Progress): Promise<void> => {
-    const folder = await saveCheckpoint(directory.path, checkpointable(setup), {
+    const folder = await saveCheckpoint(directory.path, writer, {
       phase: at.phase,
       phaseStep: at.phaseStep,
       step: at.step,
@@ -169,8 +170,7 @@ async function runIn(
         const due = config.checkpoint.every > 0 && at.step % config.checkpoint.every === 0;
         if (due || at.phaseStep === at.phaseSteps) await save(at);
       },
-      openReference: async () =>
-        loadModel(referencePath(config, directory.path), { dtype: config.model.dtype }),
+      openReference: () => openReference(config, setup.model, coldStartEnd(config, directory.path)),
     });
   } catch (error) {
     interrupted = options.signal?.aborted === true && error === options.signal.reason;
@@ -252,18 +252,9 @@ function recordedEvaluations(path: string): EvaluationSummary[] {
     }));
 }
 
-/** The weights RL started from: the end of the cold start, or the base model. */
-function referencePath(config: Config, path: string): string {
-  return config.sft.steps > 0
-    ? join(path, 'checkpoints', checkpointName(config.sft.steps))
-    : config.model.path;
-}
-
-function checkpointable(setup: Setup) {
-  return {
-    save: (folder: string) => setup.model.save(folder, setup.tokenizer.files),
-    saveOptimizer: (path: string) => setup.model.saveOptimizer(path),
-  };
+/** The checkpoint at the end of the cold start; null without one. */
+function coldStartEnd(config: Config, path: string): string | null {
+  return config.sft.steps > 0 ? join(path, 'checkpoints', checkpointName(config.sft.steps)) : null;
 }
 
 function configText(config: Config, commandLine: string | undefined): string {

@@ -141,9 +141,8 @@ void test_passes(DType dtype, bool qk_norm, bool tied, int64_t rank) {
   const ModelShape shape = tiny_shape(qk_norm, tied);
   Model base(shape, {dtype, false, 1, isa_from_environment(), {}});
   base.initialise(9, 0.2);
-  Model model(shape, {dtype, true, 2, isa_from_environment(), {rank, 16.0 / static_cast<double>(rank), kAllLinear}});
+  Model model(shape, {dtype, true, 2, isa_from_environment(), {rank, 16.0 / static_cast<double>(rank), kAllLinear, 4}});
   model.initialise(9, 0.2);
-  model.initialise_adapter(4);
 
   std::vector<Floats> sampled;
   const Batch fresh(sample(model, AdapterUse::kOn, 3, &sampled));
@@ -186,9 +185,8 @@ void test_passes(DType dtype, bool qk_norm, bool tied, int64_t rank) {
 // d loss / d theta along the signs of the gradient, matrix by matrix.
 void test_gradients(bool qk_norm) {
   const ModelShape shape = tiny_shape(qk_norm, true);
-  Model model(shape, {DType::kF32, true, 1, isa_from_environment(), {4, 2, kAllLinear}});
+  Model model(shape, {DType::kF32, true, 1, isa_from_environment(), {4, 2, kAllLinear, 4}});
   model.initialise(9, 0.2);
-  model.initialise_adapter(4);
   randomise(model, 5);
   std::vector<Floats> sampled;
   const Batch batch(sample(model, AdapterUse::kOn, 4, &sampled));
@@ -222,11 +220,10 @@ void test_gradients(bool qk_norm) {
 void test_updates_and_files(DType dtype) {
   const std::string label = dtype_name(dtype);
   const ModelShape shape = tiny_shape(false, true);
-  const LoraOptions lora{4, 2, {"q_proj", "v_proj", "down_proj"}};
+  const LoraOptions lora{4, 2, {"q_proj", "v_proj", "down_proj"}, 4};
   const ModelOptions options{dtype, true, 2, isa_from_environment(), lora};
   Model model(shape, options);
   model.initialise(9, 0.2);
-  model.initialise_adapter(4);
   std::vector<Floats> sampled;
   const Batch batch(sample(model, AdapterUse::kOn, 8, &sampled));
   const Floats before = arena_of(model.parameters(), ParameterArena::kWeight);
@@ -251,10 +248,9 @@ void test_updates_and_files(DType dtype) {
 
   Model other(shape, options);
   other.initialise(9, 0.2);
-  other.initialise_adapter(77);
   other.load_adapter(adapter_file, AdapterUse::kOn);
   check(same_bits(arena_of(other.trained(), ParameterArena::kWeight), weights), label + ": the adapter file is exact");
-  other.initialise_adapter(77);
+  randomise(other, 8);
   other.load_optimizer(optimizer_file);
   check(same_bits(score(other, batch, AdapterUse::kOn), at_save) && other.version() == 2,
         label + ": the optimizer file brings the adapter back");
@@ -281,8 +277,7 @@ void test_updates_and_files(DType dtype) {
   check_below(worst, dtype == DType::kF32 ? 1e-4 : 0.1, label + ": log-probs of the merged weights");
 
   // A damaged or foreign file changes nothing.
-  Model foreign(shape, {dtype, true, 1, isa_from_environment(), {8, 2, lora.targets}});
-  foreign.initialise_adapter(1);
+  Model foreign(shape, {dtype, true, 1, isa_from_environment(), {8, 2, lora.targets, 1}});
   const Floats untouched = arena_of(foreign.trained(), ParameterArena::kWeight);
   check_throws([&] { foreign.load_adapter(adapter_file, AdapterUse::kOn); }, "ERR_SHAPE_MISMATCH", "[8, 24]",
                label + ": an adapter of another rank is refused");
@@ -294,7 +289,7 @@ void test_updates_and_files(DType dtype) {
                label + ": a model without an adapter takes none");
   check_throws(
       [&] {
-        Model wrong(shape, {dtype, true, 1, isa_from_environment(), {8, 2, {"lm_head"}}});
+        Model wrong(shape, {dtype, true, 1, isa_from_environment(), {8, 2, {"lm_head"}, 0}});
       },
       "ERR_LORA", "lm_head", label + ": what is no linear layer of a block is no target");
   check(same_bits(arena_of(foreign.trained(), ParameterArena::kWeight), untouched),
@@ -304,8 +299,7 @@ void test_updates_and_files(DType dtype) {
 
 void test_initial_weights() {
   ModelShape shape = tiny_shape(false, true);
-  Model model(shape, {DType::kBF16, true, 1, isa_from_environment(), {16, 2, kAllLinear}});
-  model.initialise_adapter(4);
+  Model model(shape, {DType::kBF16, true, 1, isa_from_environment(), {16, 2, kAllLinear, 4}});
   const Parameters& adapter = model.trained();
   bool within = true, zero = true;
   double sum = 0, squares = 0, count = 0;
@@ -330,8 +324,8 @@ void test_initial_weights() {
   check_below(std::fabs(sum / count), 0.02, "mean of A in units of its bound");
   check_below(std::fabs(squares / count - 1.0 / 3), 0.02, "variance of A against that of a uniform");
   const Floats first = arena_of(adapter, ParameterArena::kWeight);
-  model.initialise_adapter(5);
-  check(!same_bits(arena_of(adapter, ParameterArena::kWeight), first), "another seed gives another A");
+  const Model other(shape, {DType::kBF16, true, 1, isa_from_environment(), {16, 2, kAllLinear, 5}});
+  check(!same_bits(arena_of(other.trained(), ParameterArena::kWeight), first), "another seed gives another A");
 }
 
 }  // namespace
