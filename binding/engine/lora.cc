@@ -51,7 +51,7 @@ ParameterLayout lora_layout(const ParameterLayout& base, const LoraOptions& opti
   return ParameterLayout(matrices);
 }
 
-LoraAdapter::LoraAdapter(const ParameterLayout& base, const LoraOptions& options, bool trainable)
+LoraAdapter::LoraAdapter(Ops& ops, const ParameterLayout& base, const LoraOptions& options, bool trainable)
     : scaling_(static_cast<float>(options.scaling)),
       exact_scaling_(options.scaling),
       parameters_(lora_layout(base, options), DType::kF32, trainable, "adapter weights") {
@@ -62,6 +62,7 @@ LoraAdapter::LoraAdapter(const ParameterLayout& base, const LoraOptions& options
     pairs_.back() = {next, next + 1};
     next += 2;
   }
+  initialise(ops, options.seed);
 }
 
 void LoraAdapter::initialise(Ops& ops, uint64_t seed) {

@@ -19,6 +19,7 @@ struct LoraOptions {
   int64_t rank = 0;  // 0: no adapter
   double scaling = 1;
   std::vector<std::string> targets;  // "q_proj", "down_proj", …: in every layer
+  uint64_t seed = 0;                 // of the initial weights
 };
 
 /// Which adapter a pass runs with.
@@ -26,12 +27,10 @@ enum class AdapterUse { kOn, kOff, kReference };
 
 class LoraAdapter {
  public:
-  /// Zero weights: an adapter that adds nothing. Error{"ERR_LORA"} when a target is no linear layer of the model.
-  LoraAdapter(const ParameterLayout& base, const LoraOptions& options, bool trainable);
+  /// A uniform in ±1/sqrt(in) (PEFT: Kaiming-uniform with a = sqrt(5)), B zero: an adapter that adds nothing. A value
+  /// depends on the seed and its place only. Error{"ERR_LORA"} when a target is no linear layer of the model.
+  LoraAdapter(Ops& ops, const ParameterLayout& base, const LoraOptions& options, bool trainable);
 
-  /// A uniform in ±1/sqrt(in) (PEFT: Kaiming-uniform with a = sqrt(5)), B zero. A value depends on the seed and its
-  /// place only.
-  void initialise(Ops& ops, uint64_t seed);
   /// Reads all matrices from a safetensors file. Names, shapes and values are checked before anything is changed;
   /// errors of model_weights.h, Error{"ERR_NOT_FINITE"}.
   void load(Ops& ops, const std::string& path);
@@ -51,6 +50,8 @@ class LoraAdapter {
   struct Pair {
     int a = -1, b = -1;
   };
+
+  void initialise(Ops& ops, uint64_t seed);
 
   std::vector<Pair> pairs_;  // by base parameter
   float scaling_;

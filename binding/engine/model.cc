@@ -61,7 +61,7 @@ Model::Model(const ModelShape& shape, const ModelOptions& options)
       transformer_(shape_, parameters_, *ops_, rope_),
       head_(shape_, parameters_, *ops_) {
   if (options.lora.rank > 0)
-    adapter_ = std::make_unique<LoraAdapter>(parameters_.layout(), options.lora, options.trainable);
+    adapter_ = std::make_unique<LoraAdapter>(*ops_, parameters_.layout(), options.lora, options.trainable);
 }
 
 void Model::require_trainable(const char* operation) const {
@@ -88,17 +88,11 @@ const LoraAdapter* Model::adapter(AdapterUse use) const {
   return use == AdapterUse::kReference ? reference_.get() : nullptr;
 }
 
-void Model::initialise_adapter(uint64_t seed) {
-  if (!adapter_) return;
-  adapter_->initialise(*ops_, seed);
-  ++epoch_;
-}
-
 void Model::load_adapter(const std::string& path, AdapterUse which) {
   if (!adapter_)
     throw Error("ERR_NO_ADAPTER", "Expected a model opened with an adapter but this one has only its own weights");
   if (which == AdapterUse::kReference) {
-    auto reference = std::make_unique<LoraAdapter>(parameters_.layout(), options_.lora, false);
+    auto reference = std::make_unique<LoraAdapter>(*ops_, parameters_.layout(), options_.lora, false);
     reference->load(*ops_, path);
     reference_ = std::move(reference);
     const ParameterLayout& layout = reference_->parameters().layout();

@@ -60,8 +60,7 @@ class Model {
   /// Random weights: normal(0, std), std / sqrt(2 L) for the projections into the residual stream (GPT-2), norms 1,
   /// biases 0. A value depends on the seed and its place only.
   void initialise(uint64_t seed, double std);
-  /// The adapter's initial weights (lora.h), and those in a PEFT file. kReference makes a second, frozen adapter.
-  void initialise_adapter(uint64_t seed);
+  /// Reads the adapter's weights from a PEFT file. kReference makes a second, frozen adapter.
   void load_adapter(const std::string& path, AdapterUse which);
 
   /// Log-probs and entropies of the tokens t with wanted[t] != 0 (null: all that have a predecessor), 0 elsewhere.

@@ -72,6 +72,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   register_losses(env, exports);
   register_kernels(env, exports);
   register_model(env, exports);
+  register_lora(env, exports);
   register_kv_cache(env, exports);
   return exports;
 }
