@@ -83,7 +83,12 @@ for (const dtype of ['bfloat16', 'float32'] as const) {
     ]);
     using other = await adaptedModel('qwen3', dtype, { lora: { ...tinyLora, seed: 9n }, trainable: false });
     await randomiseAdapter(other, 77);
+    const cache = other.openKvCache(2);
+    const seq = cache.add();
+    await cache.step([{ seq, tokens: Int32Array.of(1, 2), sample: null }]);
     await other.loadAdapter(join(path, 'adapter'));
+    const stale = cache.step([{ seq, tokens: Int32Array.of(3), sample: null }]);
+    await t.throwsAsync(stale, { code: 'ERR_STALE_KV' }, 'keys of the adapter before');
     t.deepEqual(
       await parameterBits(other, other.adapterNames),
       await parameterBits(model, model.adapterNames),

@@ -23,8 +23,8 @@ import {
 } from './fields.ts';
 import { adapterShapes, type Lora, type LoraTarget, loraTargets, maxLoraRank } from './lora.ts';
 
-const kConfigName = 'adapter_config.json';
-const kWeightName = 'adapter_model.safetensors';
+export const adapterConfigName = 'adapter_config.json';
+export const adapterWeightName = 'adapter_model.safetensors';
 const kMaxConfigBytes = 2 ** 20;
 
 /** An adapter whose config was read; its tensors are checked against a model by `checkAdapterTensors`. */
@@ -40,7 +40,7 @@ export interface AdapterSource {
 
 /** Whether `path` is a folder with an adapter and no model of its own. */
 export function isAdapterFolder(path: string): boolean {
-  return existsSync(join(path, kConfigName)) && !existsSync(join(path, 'config.json'));
+  return existsSync(join(path, adapterConfigName)) && !existsSync(join(path, 'config.json'));
 }
 
 /** Keys that say nothing about what is computed from the weights in the file. */
@@ -87,7 +87,7 @@ function isNeutral(value: unknown): boolean {
  * its value, what is expected), ERR_MODEL_FILES (no weights in safetensors).
  */
 export function openAdapter(folder: string): AdapterSource {
-  const label = join(folder, kConfigName);
+  const label = join(folder, adapterConfigName);
   const config: Fields = { label, values: readJsonObject(label, kMaxConfigBytes) };
   const text = (key: string, expected: string, fallback?: string) => {
     const value = field(config, key) ?? fallback;
@@ -107,12 +107,12 @@ export function openAdapter(folder: string): AdapterSource {
   const base = field(config, 'base_model_name_or_path') ?? null;
   if (base !== null && typeof base !== 'string')
     throw configError(label, `expected a string for "base_model_name_or_path" but found ${shown(base)}`);
-  const weightFile = join(folder, kWeightName);
+  const weightFile = join(folder, adapterWeightName);
   if (!existsSync(weightFile)) {
     const old = existsSync(join(folder, 'adapter_model.bin'));
     throw new ToolgradError(
       'ERR_MODEL_FILES',
-      `${folder}: expected ${kWeightName} but found ${old ? 'adapter_model.bin: convert it to safetensors' : 'none'}`,
+      `${folder}: expected ${adapterWeightName} but found ${old ? 'adapter_model.bin: convert it to safetensors' : 'none'}`,
     );
   }
   return {
@@ -166,7 +166,7 @@ export function checkAdapterTensors({ weightFile, lora }: AdapterSource, config:
   const [extra] = found.keys();
   if (extra !== undefined)
     throw wrong(
-      `found tensor "${extra}", which ${kConfigName} and this base have no place for: is it the adapter of another model?`,
+      `found tensor "${extra}", which ${adapterConfigName} and this base have no place for: is it the adapter of another model?`,
     );
 }
 
@@ -196,5 +196,3 @@ export function adapterConfigText(lora: Lora, base: string | null): string {
   };
   return `${JSON.stringify(config, null, 2)}\n`;
 }
-
-export { kConfigName as adapterConfigName, kWeightName as adapterWeightName };
