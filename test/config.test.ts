@@ -250,6 +250,7 @@ test('micro-batches follow from the memory left, or are refused with the numbers
     masterBytes: 2e9,
     momentBytes: 4e9,
     gradientBytes: 2e9,
+    adapterBytes: 0,
     activationBytesPerToken: 1e6,
     activationBytesFixed: 0,
     kvBytesPerPage: 1e6,

@@ -138,7 +138,12 @@ test('one pass trains policy and critic on packed rows', async (t) => {
     'sequence_mean',
   );
   const batch = packRows(
-    some.map(({ ledger }) => ({ ledger, advantage: 1, oldLogprobs: null, refLogprobs: null })),
+    some.map(({ ledger }) => ({
+      ledger,
+      advantages: new Float32Array(ledger.length).fill(1),
+      oldLogprobs: null,
+      refLogprobs: null,
+    })),
     weights,
     1,
   );

@@ -257,7 +257,10 @@ test('a critic of its own does not touch the vocabulary', async (t) => {
 
 test('the memory plan counts the value head', (t) => {
   const config = tinyConfigs.qwen2;
-  const [without, with_] = [planMemory(config, 'bfloat16', true), planMemory(config, 'bfloat16', true, true)];
+  const [without, with_] = [
+    planMemory(config, 'bfloat16', true),
+    planMemory(config, 'bfloat16', true, undefined, true),
+  ];
   const elements = 16 * config.hiddenSize + 32; // one panel of 16 rows, one aligned bias
   t.is(with_.weightBytes - without.weightBytes, elements * 4);
   t.is(with_.masterBytes - without.masterBytes, elements * 4);
@@ -266,7 +269,7 @@ test('the memory plan counts the value head', (t) => {
   // x, hidden, dhidden and dx of a row, and eight numbers: rstd, three and two of the head's rows, value, d_value, one by token.
   t.is(with_.activationBytesPerToken - without.activationBytesPerToken, 4 * (4 * config.hiddenSize + 9));
   t.is(
-    planMemory(config, 'bfloat16', false, true).weightBytes -
+    planMemory(config, 'bfloat16', false, undefined, true).weightBytes -
       planMemory(config, 'bfloat16', false).weightBytes,
     elements * 4,
   );

@@ -30,10 +30,15 @@ int64_t scoring_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t R
   }));
 }
 
-MemoryPlan plan_memory(const ModelShape& shape, DType dtype, bool trainable) {
-  const ParameterBytes bytes = ParameterLayout(shape).bytes(dtype, trainable);
+MemoryPlan plan_memory(const ModelShape& shape, DType dtype, bool trainable, const LoraOptions& lora) {
+  const ParameterLayout layout(shape);
+  ParameterBytes bytes = layout.bytes(dtype, trainable && lora.rank == 0);
   MemoryPlan plan;
   plan.weight_bytes = bytes.weights;
+  if (lora.rank > 0) {
+    bytes = lora_layout(layout, lora).bytes(DType::kF32, trainable);
+    plan.adapter_bytes = bytes.weights;
+  }
   plan.master_bytes = bytes.masters;
   plan.moment_bytes = bytes.moments;
   plan.gradient_bytes = bytes.gradients;

@@ -59,11 +59,19 @@ Model::Model(const ModelShape& shape, const ModelOptions& options)
       options_(options),
       pool_(options.threads),
       ops_(make_cpu_ops(options.isa, pool_)),
-      parameters_(shape, options.dtype, options.trainable),
+      parameters_(shape, options.dtype, options.trainable && options.lora.rank == 0),
       rope_(shape),
       transformer_(shape_, parameters_, *ops_, rope_),
       head_(shape_, parameters_, *ops_),
-      value_head_(shape_, parameters_, *ops_, head_) {}
+      value_head_(shape_, parameters_, *ops_, head_) {
+  if (options.lora.rank > 0 && shape.value_head)
+    throw Error(
+        "ERR_LORA",
+        "Expected a value head or an adapter but both were asked for: the head would sit on weights that do not "
+        "train; give the critic a model of its own");
+  if (options.lora.rank > 0)
+    adapter_ = std::make_unique<LoraAdapter>(*ops_, parameters_.layout(), options.lora, options.trainable);
+}
 
 void Model::require_trainable(const char* operation) const {
   if (options_.trainable) return;
@@ -79,8 +87,35 @@ void Model::require_value_head(const char* operation) const {
 }
 
 int64_t Model::bytes() const {
-  const ParameterBytes bytes = parameters_.layout().bytes(options_.dtype, options_.trainable);
-  return bytes.weights + bytes.masters + bytes.moments + bytes.gradients + arena_bytes_.load();
+  const auto held = [](const Parameters& p) {
+    const ParameterBytes bytes = p.layout().bytes(p.dtype(), p.trainable());
+    return bytes.weights + bytes.masters + bytes.moments + bytes.gradients;
+  };
+  const int64_t adapter = adapter_ ? held(adapter_->parameters()) : 0;
+  return held(parameters_) + adapter + reference_bytes_.load() + arena_bytes_.load();
+}
+
+const LoraAdapter* Model::adapter(AdapterUse use) const {
+  if (use == AdapterUse::kOn) return adapter_.get();
+  if (use == AdapterUse::kReference && !reference_)
+    throw Error("ERR_NO_ADAPTER",
+                "Expected a reference adapter but none was loaded; load one, or turn the adapter off");
+  return use == AdapterUse::kReference ? reference_.get() : nullptr;
+}
+
+void Model::load_adapter(const std::string& path, AdapterUse which) {
+  if (!adapter_)
+    throw Error("ERR_NO_ADAPTER", "Expected a model opened with an adapter but this one has only its own weights");
+  if (which == AdapterUse::kReference) {
+    auto reference = std::make_unique<LoraAdapter>(*ops_, parameters_.layout(), options_.lora, false);
+    reference->load(*ops_, path);
+    reference_ = std::move(reference);
+    const ParameterLayout& layout = reference_->parameters().layout();
+    reference_bytes_ = layout.bytes(DType::kF32, false).weights;
+  } else {
+    adapter_->load(*ops_, path);
+  }
+  ++epoch_;
 }
 
 void Model::load(const ModelWeights& weights) {
@@ -138,8 +173,8 @@ void Model::initialise(uint64_t seed, double std) {
   ++epoch_;
 }
 
-void Model::score(const PackedBatch& batch, float temperature, const uint8_t* wanted, float* logprobs,
-                  float* entropies) {
+void Model::score(const PackedBatch& batch, float temperature, const uint8_t* wanted, float* logprobs, float* entropies,
+                  AdapterUse use) {
   std::memset(logprobs, 0, static_cast<size_t>(batch.T) * sizeof(float));
   std::memset(entropies, 0, static_cast<size_t>(batch.T) * sizeof(float));
   std::vector<int32_t> starts;
@@ -154,6 +189,7 @@ void Model::score(const PackedBatch& batch, float temperature, const uint8_t* wa
     const WholeSequences sequences(part.tokens, part.seq_starts, part.S);
     rope_.grow(sequences.longest());
     Activations activations;
+    activations.adapter = adapter(use);
     HeadArrays arrays;
     plan_arena(tokens_text("scoring ", part.T), [&](Arena& arena) {
       activations.plan_scoring(arena, shape_, options_.dtype, part.T, sequences.pages());
@@ -195,10 +231,12 @@ void Model::values(const PackedBatch& batch, const uint8_t* wanted, float* value
   }
 }
 
-void Model::rows_after_forward(const PackedBatch& batch, const int32_t* positions, int64_t n, HeadArrays& arrays) {
+void Model::rows_after_forward(const PackedBatch& batch, const int32_t* positions, int64_t n, HeadArrays& arrays,
+                               AdapterUse use) {
   const WholeSequences sequences(batch.tokens, batch.seq_starts, batch.S);
   rope_.grow(sequences.longest());
   Activations activations;
+  activations.adapter = adapter(use);
   plan_arena(tokens_text("a forward pass over ", batch.T), [&](Arena& arena) {
     activations.plan_scoring(arena, shape_, options_.dtype, batch.T, sequences.pages());
     arrays.plan(arena, shape_, n, false);
@@ -207,15 +245,15 @@ void Model::rows_after_forward(const PackedBatch& batch, const int32_t* position
   head_.gather(activations.x, positions, n, arrays);
 }
 
-void Model::logits(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out) {
+void Model::logits(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out, AdapterUse use) {
   HeadArrays arrays;
-  rows_after_forward(batch, positions, n, arrays);
+  rows_after_forward(batch, positions, n, arrays, use);
   ops_->linear_forward({arrays.hidden, parameters_.weight(parameters_.layout().head()), nullptr, nullptr, out, n});
 }
 
-void Model::hidden(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out) {
+void Model::hidden(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out, AdapterUse use) {
   HeadArrays arrays;
-  rows_after_forward(batch, positions, n, arrays);
+  rows_after_forward(batch, positions, n, arrays, use);
   std::memcpy(out, arrays.hidden, static_cast<size_t>(n * shape_.C) * sizeof(float));
 }
 
@@ -232,6 +270,7 @@ PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& in
   });
   rope_.grow(sequences.longest());
   Activations activations;
+  activations.adapter = adapter(AdapterUse::kOn);
   BackwardScratch scratch;
   HeadArrays arrays;
   ValueArrays value_arrays;
@@ -287,7 +326,7 @@ PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& in
 UpdateResult Model::update(const AdamWOptions& options) {
   require_trainable("update");
   if (options.value_head_only || options.value_lr >= 0) require_value_head("update");
-  const UpdateResult result = optimizer_.update(*ops_, parameters_, options);
+  const UpdateResult result = optimizer_.update(*ops_, trained(), options);
   if (!options.value_head_only) ++epoch_;  // cached keys and values do not see the head
   version_ = optimizer_.updates();
   return result;
@@ -295,19 +334,19 @@ UpdateResult Model::update(const AdamWOptions& options) {
 
 void Model::zero_gradients() {
   require_trainable("zeroGradients");
-  parameters_.clear_gradients();
+  trained().clear_gradients();
 }
 
-void Model::set_parameter(int index, const std::vector<float>& values) {
-  check_finite(*ops_, parameters_.layout().all()[static_cast<size_t>(index)], values);
-  parameters_.set(*ops_, index, values.data());
+void Model::set_parameter(Parameters& of, int index, const std::vector<float>& values) {
+  check_finite(*ops_, of.layout().all()[static_cast<size_t>(index)], values);
+  of.set(*ops_, index, values.data());
   ++epoch_;
 }
 
 void Model::load_optimizer(const std::string& path) {
   require_trainable("loadOptimizer");
   ++epoch_;
-  optimizer_.load(*ops_, parameters_, path);
+  optimizer_.load(*ops_, trained(), path);
   version_ = optimizer_.updates();
 }
 
@@ -323,7 +362,7 @@ void Model::save_value_head(const std::string& path) const {
 
 void Model::reset_optimizer() {
   require_trainable("resetOptimizer");
-  optimizer_.reset(parameters_);
+  optimizer_.reset(trained());
 }
 
 }  // namespace toolgrad

@@ -2,6 +2,7 @@
 #include "engine/parameters.h"
 
 #include <cstring>
+#include <utility>
 
 #include "engine/error.h"
 
@@ -59,6 +60,10 @@ ParameterLayout::ParameterLayout(const ModelShape& s) {
   value_bias_ = add_value("value_head.bias", false, 1, 1);
 }
 
+ParameterLayout::ParameterLayout(const std::vector<Matrix>& matrices) {
+  for (const Matrix& m : matrices) add_matrix(m.name, m.rows, m.cols);
+}
+
 int ParameterLayout::add_matrix(const std::string& name, int64_t rows, int64_t cols) {
   const int index = static_cast<int>(all_.size());
   all_.push_back({name, true, rows, cols, matrix_elements_});
@@ -99,19 +104,24 @@ ParameterBytes ParameterLayout::bytes(DType dtype, bool trainable) const {
   ParameterBytes bytes;
   bytes.weights = matrix_elements_ * static_cast<int64_t>(dtype_size(dtype)) + (vector_elements_ + value_elements_) * 4;
   if (!trainable) return bytes;
-  const Parameter& head = all_[static_cast<size_t>(head_)];
   bytes.masters = dtype == DType::kF32 ? 0 : elements() * 4;
   bytes.moments = elements() * 8;
-  bytes.gradients = (elements() + (tied() ? packed_elements(head.rows, head.cols) : 0)) * 4;
+  bytes.gradients = elements() * 4;
+  if (!tied()) return bytes;
+  const Parameter& head = all_[static_cast<size_t>(head_)];
+  bytes.gradients += packed_elements(head.rows, head.cols) * 4;
   return bytes;
 }
 
 Parameters::Parameters(const ModelShape& shape, DType dtype, bool trainable)
-    : layout_(shape), dtype_(dtype), trainable_(trainable) {
+    : Parameters(ParameterLayout(shape), dtype, trainable, "weights") {}
+
+Parameters::Parameters(ParameterLayout layout, DType dtype, bool trainable, const std::string& what)
+    : layout_(std::move(layout)), dtype_(dtype), trainable_(trainable) {
   if (dtype != DType::kF32 && dtype != DType::kBF16)
     throw Error("ERR_DTYPE", std::string("Expected float32 or bfloat16 weights but found ") + dtype_name(dtype));
   const ParameterBytes bytes = layout_.bytes(dtype, trainable);
-  weights_ = Buffer(static_cast<size_t>(bytes.weights), "weights");
+  weights_ = Buffer(static_cast<size_t>(bytes.weights), what);
   masters_ = Buffer(static_cast<size_t>(bytes.masters), "fp32 master weights");
   moments_ = Buffer(static_cast<size_t>(bytes.moments), "optimizer moments");
   gradient_ = Buffer(static_cast<size_t>(bytes.gradients), "gradients");
@@ -140,16 +150,16 @@ const float* Parameters::vector(int index) const {
 
 PackedMatrix Parameters::gradient(int index) const {
   const Parameter& p = layout_.all()[static_cast<size_t>(index)];
-  return {gradients() + p.offset, DType::kF32, p.rows, p.cols};
+  return {trainable_ ? gradients() + p.offset : nullptr, DType::kF32, p.rows, p.cols};
 }
 
 float* Parameters::vector_gradient(int index) const {
-  return index < 0 ? nullptr : gradients() + layout_.all()[static_cast<size_t>(index)].offset;
+  return index < 0 || !trainable_ ? nullptr : gradients() + layout_.all()[static_cast<size_t>(index)].offset;
 }
 
 PackedMatrix Parameters::head_gradient() const {
   PackedMatrix head = gradient(layout_.head());
-  if (layout_.tied()) head.data = gradients() + layout_.elements();
+  if (layout_.tied() && trainable_) head.data = gradients() + layout_.elements();
   return head;
 }
 

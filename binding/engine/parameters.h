@@ -49,7 +49,13 @@ struct ParameterBytes {
 /// Names, shapes and places of all parameters of a shape; no memory.
 class ParameterLayout {
  public:
+  struct Matrix {
+    std::string name;
+    int64_t rows, cols;
+  };
   explicit ParameterLayout(const ModelShape& shape);
+  /// Matrices that are no whole model, in this order; there are no layers, embedding and head to ask for.
+  explicit ParameterLayout(const std::vector<Matrix>& matrices);
 
   const std::vector<Parameter>& all() const { return all_; }
   /// The index of `name`; Error{"ERR_NO_PARAMETER"} names it and the form of the names there are.
@@ -61,7 +67,7 @@ class ParameterLayout {
   // The value head [1, C] and its bias [1]; -1 without one.
   int value_weight() const { return value_weight_; }
   int value_bias() const { return value_bias_; }
-  bool tied() const { return embedding_ == head_; }
+  bool tied() const { return embedding_ >= 0 && embedding_ == head_; }
   int64_t matrix_elements() const { return matrix_elements_; }
   int64_t vector_elements() const { return vector_elements_; }
   int64_t value_elements() const { return value_elements_; }  // of the value head: weight, then bias
@@ -85,6 +91,8 @@ class Parameters {
  public:
   /// Zeroed arenas. `dtype` is kBF16 or kF32.
   Parameters(const ModelShape& shape, DType dtype, bool trainable);
+  /// `what` names the weights in the error when there is no memory for them.
+  Parameters(ParameterLayout layout, DType dtype, bool trainable, const std::string& what);
 
   const ParameterLayout& layout() const { return layout_; }
   DType dtype() const { return dtype_; }
@@ -92,6 +100,7 @@ class Parameters {
 
   PackedMatrix weight(int index) const;
   const float* vector(int index) const;  // null for index -1
+  // Gradients are null unless trainable.
   PackedMatrix gradient(int index) const;
   float* vector_gradient(int index) const;  // null for index -1
   /// Where the head's gradient accumulates: the second accumulator when tied.

@@ -60,7 +60,7 @@ constexpr napi_type_tag kModelTag = {0x5a3f1c0e9b7d4426, 0x8f61e2d70c35ba91};
 /// The model handle in `value`; with its model present unless `may_be_disposed`.
 HandleRef<Model> read_model(Napi::Value value, bool may_be_disposed = false);
 
-/// Runs `work(model)` as a job; `resolve` makes the result, then V8 is told about memory the job took.
+/// Runs `work(model)` as a job; `resolve` makes the result (default undefined), then V8 is told about memory the job took.
 Napi::Value model_job(Napi::Env env, const HandleRef<Model>& handle, std::function<void(Model&)> work,
                       std::function<Napi::Value(Napi::Env)> resolve = nullptr);
 

@@ -11,6 +11,9 @@
 
 export type WeightDtype = 'bfloat16' | 'float32';
 
+/** With which adapter a pass of a LoRA model runs: its own, none (the base to the bit), or the frozen second one. */
+export type AdapterUse = 'on' | 'off' | 'reference';
+
 export interface PackedBatch {
   readonly tokens: Int32Array;
   /** [S + 1], ascending, seqStarts[0] = 0, seqStarts[S] = T. No empty sequence. */
@@ -160,6 +163,8 @@ export interface MemoryPlan {
   readonly masterBytes: number;
   readonly momentBytes: number;
   readonly gradientBytes: number;
+  /** Weights of one LoRA adapter, 0 without; masters (none), moments and gradients are then the adapter's alone. */
+  readonly adapterBytes: number;
   readonly activationBytesPerToken: number;
   readonly activationBytesFixed: number;
   readonly kvBytesPerPage: number;
@@ -235,7 +240,7 @@ export interface EngineModel {
   /** Updates the weights have seen: grows by one with every update() of all parameters; restored by loadOptimizer(). */
   readonly version: number;
   /** Log-probs and entropies of tokens with wanted[t] != 0 (default: all but each first token). No gradients. */
-  score(batch: PackedBatch, temperature: number, wanted?: Uint8Array): Promise<Scores>;
+  score(batch: PackedBatch, temperature: number, wanted?: Uint8Array, adapter?: AdapterUse): Promise<Scores>;
   /**
    * Values [T] of tokens with wanted[t] != 0 (default: all but each first token), 0 elsewhere; V for token t is read where t
    * is predicted. No gradients, no vocabulary. Without a value head: ERR_NO_VALUE_HEAD.

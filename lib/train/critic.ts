@@ -56,9 +56,9 @@ export interface CriticStep {
   readonly seconds: number;
 }
 
-type ValueSums = Omit<ValueLossResult, 'values'>;
+export type ValueSums = Omit<ValueLossResult, 'values'>;
 
-const noSums: ValueSums = {
+export const noValueSums: ValueSums = {
   loss: 0,
   tokens: 0,
   clipCount: 0,
@@ -150,8 +150,8 @@ export async function criticStep(
   for (let i = 0; i < rows.length; i++)
     miniBatches[Math.floor((i * options.miniBatches) / rows.length)]!.push(i);
 
-  let first = noSums;
-  let all = noSums;
+  let first = noValueSums;
+  let all = noValueSums;
   let gradNorm = 0;
   let updates = 0;
   for (let epoch = 0; epoch < options.epochs; epoch++) {
@@ -161,7 +161,7 @@ export async function criticStep(
         members.map(({ ledger }) => lossMask(ledger, false)),
         options.reduction,
       );
-      let sums = noSums;
+      let sums = noValueSums;
       try {
         for (const pack of packsOf(members, options.microBatchTokens)) {
           if (updates === 0) options.signal?.throwIfAborted();
