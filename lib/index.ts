@@ -13,11 +13,14 @@ export {
   isCorrect,
   type TaskScore,
 } from './eval/evaluate.ts';
+// Adapters.
+export { type AdapterSource, isAdapterFolder, openAdapter } from './model/adapter-files.ts';
 export type { ModelConfig, ParameterShape } from './model/config.ts';
 export { parameterCount, parameterShapes, parseHfConfig, toHfConfig } from './model/config.ts';
 // Models and the engine.
 export type {
   AdamWOptions,
+  AdapterUse,
   EngineModel,
   KvCache,
   LossBatch,
@@ -31,15 +34,19 @@ export type {
   StepResult,
   StepRow,
   UpdateResult,
+  ValueBatch,
+  ValueLossOptions,
+  ValueLossResult,
   WeightDtype,
 } from './model/engine.ts';
 export type { ModelSource, TokenizerSource } from './model/files.ts';
 export { openModelFiles } from './model/files.ts';
 // Ops on your own buffers.
 export * as kernels from './model/kernels.ts';
+export { type Lora, type LoraOptions, type LoraTarget, loraTargets } from './model/lora.ts';
 export type { CreateOptions, ModelOptions } from './model/model.ts';
 export { createModel, loadModel, Model, planMemory } from './model/model.ts';
-export { type ModelAndTokenizer, openModel } from './model/open.ts';
+export { type ModelAndTokenizer, type OpenOptions, openModel } from './model/open.ts';
 export { type DType, describeTensor, Tensor, type TensorArrays, type TensorLayout } from './model/tensor.ts';
 export { packageVersion } from './package.ts';
 // Rollouts.
@@ -135,6 +142,15 @@ export {
   type Reduction,
   type Row,
 } from './train/batch.ts';
+export {
+  type CriticOptions,
+  type CriticRow,
+  type CriticStep,
+  criticStep,
+  criticValues,
+  explainedVariance,
+  packValues,
+} from './train/critic.ts';
 export type { Progress, RlStepReport, TrainEvent } from './train/loop.ts';
 export {
   type PolicyStep,

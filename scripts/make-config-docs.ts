@@ -27,10 +27,12 @@ interface Schema {
 
 const kSections: Readonly<Record<string, string>> = {
   model: 'The model to start from.',
+  lora: 'Training an adapter over the frozen model instead of all weights (docs/lora.md).',
   tasks:
     'Where questions and traces come from. Files and procedural tasks may be mixed; a file wins over `names` for its part.',
   sft: 'The cold start: supervised fine-tuning on traces.',
   rl: 'Reinforcement learning: one rollout batch and its updates per step.',
+  critic: 'The critic of PPO (`rl.advantage: gae`).',
   correction: 'What is done about tokens that older weights sampled.',
   rollout: 'Limits of one trajectory, and the memory for all of them.',
   tool: 'Limits of one Python call.',

@@ -46,12 +46,12 @@ test('an unknown key is named with line, column and the nearest known key', (t) 
 test('a wrong value is named with line, column, what was expected and what was found', (t) => {
   const lines = refusal(
     t,
-    'model: { path: 3 }\nrl:\n  steps: many\n  group: 1\n  temperature: 0\n  loss: ppo\nsft:\n  lr: -1\n  steps: 1.5\n',
+    'model: { path: 3 }\nrl:\n  steps: many\n  group: 0\n  temperature: 0\n  loss: ppo\nsft:\n  lr: -1\n  steps: 1.5\n',
   ).split('\n');
   t.deepEqual(lines.sort(), [
     'run.yaml:1:16: model.path: expected string, found 3',
     'run.yaml:3:10: rl.steps: expected number, found "many"',
-    'run.yaml:4:10: rl.group: expected at least 2, found 1',
+    'run.yaml:4:10: rl.group: expected at least 1, found 0',
     'run.yaml:5:16: rl.temperature: expected more than 0, found 0',
     'run.yaml:6:9: rl.loss: expected one of ppo_clip, reinforce, gspo, gspo_token, sequence_ppo, cispo, found "ppo"',
     'run.yaml:8:7: sft.lr: expected more than 0, found -1',
@@ -250,6 +250,7 @@ test('micro-batches follow from the memory left, or are refused with the numbers
     masterBytes: 2e9,
     momentBytes: 4e9,
     gradientBytes: 2e9,
+    adapterBytes: 0,
     activationBytesPerToken: 1e6,
     activationBytesFixed: 0,
     kvBytesPerPage: 1e6,

@@ -64,6 +64,7 @@ const examples = [
   'README.md',
   'docs/embedding.md',
   'docs/kernels.md',
+  'docs/lora.md',
   'docs/python-tool.md',
   'docs/tasks.md',
 ].flatMap((page) =>
@@ -73,7 +74,7 @@ const examples = [
 );
 
 test('the examples of the documentation are type-checked', (t) => {
-  t.is(examples.length, 11);
+  t.is(examples.length, 12);
   const sources = new Map(examples.map((example) => [join(packageRoot, `${example.name}.ts`), example]));
   const { config } = ts.readConfigFile(join(packageRoot, 'tsconfig.json'), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, packageRoot);
@@ -144,6 +145,8 @@ test.serial('the examples of the documentation run', async (t) => {
     'a token with a positive advantage becomes likelier',
   );
   t.true(existsSync(join(folder, 'trained', 'model.safetensors')));
+  t.regex(output, /the adapter moved a log-prob by -?\d/);
+  t.true(existsSync(join(folder, 'merged', 'model.safetensors')));
 });
 
 test.serial('every field that a run writes is in docs/metrics.md, and no other', async (t) => {

@@ -26,7 +26,6 @@ test('a text_only run trains and evaluates without a call, on prompts and traces
     },
     close: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   const config = runConfig(base, run, [...textOnly, 'instruction=', 'rollout.total_tokens=300']);
   const prompts: string[] = [];

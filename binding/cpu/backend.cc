@@ -80,6 +80,8 @@ class CpuOps final : public Ops {
   void linear_backward_weight(const LinearBackwardWeight& op) override {
     kernels_.linear_backward_weight(op, pool_, scratch_);
   }
+  void low_rank_forward(const LowRankForward& op) override { kernels_.low_rank_forward(op, pool_, scratch_); }
+  void low_rank_backward(const LowRankBackward& op) override { kernels_.low_rank_backward(op, pool_, scratch_); }
   void rms_norm_forward(const RmsNormForward& op) override { kernels_.rms_norm_forward(op, pool_, scratch_); }
   void rms_norm_backward(const RmsNormBackward& op) override { kernels_.rms_norm_backward(op, pool_, scratch_); }
   void rope(const Rope& op) override { kernels_.rope(op, pool_, scratch_); }

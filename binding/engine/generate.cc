@@ -95,12 +95,13 @@ void sample_rows(Model& model, const std::vector<StepRow>& rows, const KvPlan& p
 }
 
 void run_chunk(Model& model, KvCache& cache, const std::vector<StepRow>& rows, const KvPlan& plan, const Chunk& chunk,
-               StepResult* result) {
+               AdapterUse use, StepResult* result) {
   const ModelShape& shape = model.shape();
   const TokenBatch batch = chunk.batch();
   const auto R = static_cast<int64_t>(chunk.sampled_row.size());
   const int64_t logit_rows = std::clamp<int64_t>(kLogitBytes / (4 * shape.V), 1, std::max<int64_t>(R, 1));
   Activations activations;
+  activations.adapter = model.adapter(use);
   HeadArrays arrays;
   float* logits = nullptr;
   model.plan_arena("a step over " + std::to_string(batch.map.T) + " tokens", [&](Arena& arena) {
@@ -124,7 +125,7 @@ std::vector<KvAppend> appends_of(const std::vector<StepRow>& rows) {
   return appends;
 }
 
-StepResult step(Model& model, KvCache& cache, const std::vector<StepRow>& rows) {
+StepResult step(Model& model, KvCache& cache, const std::vector<StepRow>& rows, AdapterUse use) {
   StepResult result;
   result.plan = cache.plan(appends_of(rows), model.weights_epoch());
   const KvPlan& plan = result.plan;
@@ -132,7 +133,7 @@ StepResult step(Model& model, KvCache& cache, const std::vector<StepRow>& rows) 
     for (const KvPlan::Row& row : plan.rows) model.rope().grow(row.length_after);
     cache.prepare(plan);
     for (const std::vector<Piece>& pieces : cut_into_chunks(rows))
-      run_chunk(model, cache, rows, plan, Chunk(pieces, rows, plan), &result);
+      run_chunk(model, cache, rows, plan, Chunk(pieces, rows, plan), use, &result);
   } catch (...) {
     cache.roll_back(plan);
     throw;

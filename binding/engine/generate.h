@@ -38,6 +38,7 @@ std::vector<KvAppend> appends_of(const std::vector<StepRow>& rows);
 /// Runs a step whose sequences are pinned; the caller commits result.plan. Errors: those of KvCache::plan,
 /// {"ERR_TOO_LONG"} beyond the model's positions, {"ERR_OUT_OF_MEMORY"}, {"ERR_CANCELLED"}; the cache is then as before
 /// the step and nothing is pinned.
-StepResult step(Model& model, KvCache& cache, const std::vector<StepRow>& rows);
+/// A cache belongs to one choice of adapter: every step on it names the same.
+StepResult step(Model& model, KvCache& cache, const std::vector<StepRow>& rows, AdapterUse use = AdapterUse::kOn);
 
 }  // namespace toolgrad

@@ -35,20 +35,32 @@ void LossHead::gather(const float* x, const int32_t* row_of, int64_t R, HeadArra
                 "normalise; the weights have diverged or the file is damaged: go back to an earlier checkpoint");
 }
 
-void LossHead::forward(const float* x, const HeadRows& rows, float temperature, HeadArrays& arrays) const {
+void LossHead::gather(const float* x, const HeadRows& rows, HeadArrays& arrays) const {
   std::vector<int32_t> row_of(rows.tokens);
   for (int32_t& row : row_of) --row;
   gather(x, row_of.data(), rows.R(), arrays);
+}
+
+void LossHead::forward(const float* x, const HeadRows& rows, float temperature, HeadArrays& arrays) const {
+  gather(x, rows, arrays);
   ops_.head_forward({arrays.hidden, parameters_.weight(parameters_.layout().head()), rows.labels.data(), temperature,
                      arrays.logprob, arrays.entropy, arrays.lse, rows.R()});
 }
 
 void LossHead::backward(const HeadRows& rows, float temperature, HeadArrays& arrays, float* dx, int64_t T) const {
-  const int64_t C = shape_.C;
-  const int norm = parameters_.layout().final_norm();
+  backward_vocabulary(rows, temperature, arrays);
+  backward_norm(rows, arrays, dx, T);
+}
+
+void LossHead::backward_vocabulary(const HeadRows& rows, float temperature, HeadArrays& arrays) const {
   ops_.head_backward({arrays.hidden, parameters_.weight(parameters_.layout().head()), rows.labels.data(), temperature,
                       arrays.lse, arrays.entropy, arrays.d_logprob, arrays.d_entropy, arrays.dhidden,
                       parameters_.head_gradient(), rows.R()});
+}
+
+void LossHead::backward_norm(const HeadRows& rows, HeadArrays& arrays, float* dx, int64_t T) const {
+  const int64_t C = shape_.C;
+  const int norm = parameters_.layout().final_norm();
   ops_.rms_norm_backward({arrays.dhidden, arrays.x, parameters_.vector(norm), arrays.rstd, arrays.dx,
                           parameters_.vector_gradient(norm), rows.R(), C, false});
   std::memset(dx, 0, static_cast<size_t>(T * C) * sizeof(float));

@@ -53,11 +53,16 @@ class LossHead {
   /// Final norm of the given rows of x [T, C] into arrays.hidden. Error{"ERR_NOT_FINITE"} when a row is not finite or too
   /// large to be normalised: the vocabulary softmax would hide it.
   void gather(const float* x, const int32_t* row_of, int64_t R, HeadArrays& arrays) const;
+  /// The same for the rows that predict the given tokens.
+  void gather(const float* x, const HeadRows& rows, HeadArrays& arrays) const;
   /// Log-prob, entropy and lse of the wanted tokens, from the residual stream after the last layer.
   void forward(const float* x, const HeadRows& rows, float temperature, HeadArrays& arrays) const;
   /// From d_logprob and d_entropy to dx [T, C] (overwritten, zero where no token is wanted) and the gradients of the
   /// head and the final norm. After forward on the same arrays.
   void backward(const HeadRows& rows, float temperature, HeadArrays& arrays, float* dx, int64_t T) const;
+  /// The two halves of backward: the vocabulary's gradients into arrays.dhidden, and from there through the final norm.
+  void backward_vocabulary(const HeadRows& rows, float temperature, HeadArrays& arrays) const;
+  void backward_norm(const HeadRows& rows, HeadArrays& arrays, float* dx, int64_t T) const;
 
  private:
   const ModelShape& shape_;

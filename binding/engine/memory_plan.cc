@@ -4,6 +4,7 @@
 #include "engine/loss_head.h"
 #include "engine/parameters.h"
 #include "engine/transformer.h"
+#include "engine/value_head.h"
 
 namespace toolgrad {
 
@@ -15,6 +16,7 @@ int64_t training_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t 
     activations.plan_training(arena, shape, dtype, T, pages);
     scratch.plan(arena, shape, T);
     head.plan(arena, shape, R, true);
+    if (shape.value_head) ValueArrays().plan(arena, shape, T, R, true);
   }));
 }
 
@@ -24,13 +26,19 @@ int64_t scoring_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t R
     HeadArrays head;
     activations.plan_scoring(arena, shape, dtype, T, pages);
     head.plan(arena, shape, R, false);
+    if (shape.value_head) arena.take<float>(R);  // values() needs one number a row more than score()
   }));
 }
 
-MemoryPlan plan_memory(const ModelShape& shape, DType dtype, bool trainable) {
-  const ParameterBytes bytes = ParameterLayout(shape).bytes(dtype, trainable);
+MemoryPlan plan_memory(const ModelShape& shape, DType dtype, bool trainable, const LoraOptions& lora) {
+  const ParameterLayout layout(shape);
+  ParameterBytes bytes = layout.bytes(dtype, trainable && lora.rank == 0);
   MemoryPlan plan;
   plan.weight_bytes = bytes.weights;
+  if (lora.rank > 0) {
+    bytes = lora_layout(layout, lora).bytes(DType::kF32, trainable);
+    plan.adapter_bytes = bytes.weights;
+  }
   plan.master_bytes = bytes.masters;
   plan.moment_bytes = bytes.moments;
   plan.gradient_bytes = bytes.gradients;

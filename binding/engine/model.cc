@@ -32,13 +32,16 @@ void check_names(const ModelWeights& weights, const ParameterLayout& layout) {
   std::string missing;
   int count = 0;
   constexpr int kShown = 8;
+  int expected = 0;
   for (const Parameter& p : layout.all()) {
+    if (p.value_head) continue;
+    ++expected;
     if (weights.find(p.name) != nullptr) continue;
     if (++count <= kShown) missing += (count > 1 ? ", " : "") + p.name + " " + shape_text(p.shape());
   }
   if (count == 0) return;
   if (count > kShown) missing += " and " + std::to_string(count - kShown) + " more";
-  throw Error("ERR_TENSOR_NOT_FOUND", weights.files()[0]->path() + ": expected " + std::to_string(layout.all().size()) +
+  throw Error("ERR_TENSOR_NOT_FOUND", weights.files()[0]->path() + ": expected " + std::to_string(expected) +
                                           " tensors by the config but " + std::to_string(count) +
                                           " are missing: " + missing);
 }
@@ -56,10 +59,19 @@ Model::Model(const ModelShape& shape, const ModelOptions& options)
       options_(options),
       pool_(options.threads),
       ops_(make_cpu_ops(options.isa, pool_)),
-      parameters_(shape, options.dtype, options.trainable),
+      parameters_(shape, options.dtype, options.trainable && options.lora.rank == 0),
       rope_(shape),
       transformer_(shape_, parameters_, *ops_, rope_),
-      head_(shape_, parameters_, *ops_) {}
+      head_(shape_, parameters_, *ops_),
+      value_head_(shape_, parameters_, *ops_, head_) {
+  if (options.lora.rank > 0 && shape.value_head)
+    throw Error(
+        "ERR_LORA",
+        "Expected a value head or an adapter but both were asked for: the head would sit on weights that do not "
+        "train; give the critic a model of its own");
+  if (options.lora.rank > 0)
+    adapter_ = std::make_unique<LoraAdapter>(*ops_, parameters_.layout(), options.lora, options.trainable);
+}
 
 void Model::require_trainable(const char* operation) const {
   if (options_.trainable) return;
@@ -68,18 +80,55 @@ void Model::require_trainable(const char* operation) const {
                                        "masters or moments");
 }
 
+void Model::require_value_head(const char* operation) const {
+  if (shape_.value_head) return;
+  throw Error("ERR_NO_VALUE_HEAD",
+              std::string(operation) + ": expected a model opened with valueHead: true but this one has no value head");
+}
+
 int64_t Model::bytes() const {
-  const ParameterBytes bytes = parameters_.layout().bytes(options_.dtype, options_.trainable);
-  return bytes.weights + bytes.masters + bytes.moments + bytes.gradients + arena_bytes_.load();
+  const auto held = [](const Parameters& p) {
+    const ParameterBytes bytes = p.layout().bytes(p.dtype(), p.trainable());
+    return bytes.weights + bytes.masters + bytes.moments + bytes.gradients;
+  };
+  const int64_t adapter = adapter_ ? held(adapter_->parameters()) : 0;
+  return held(parameters_) + adapter + reference_bytes_.load() + arena_bytes_.load();
+}
+
+const LoraAdapter* Model::adapter(AdapterUse use) const {
+  if (use == AdapterUse::kOn) return adapter_.get();
+  if (use == AdapterUse::kReference && !reference_)
+    throw Error("ERR_NO_ADAPTER",
+                "Expected a reference adapter but none was loaded; load one, or turn the adapter off");
+  return use == AdapterUse::kReference ? reference_.get() : nullptr;
+}
+
+void Model::load_adapter(const std::string& path, AdapterUse which) {
+  if (!adapter_)
+    throw Error("ERR_NO_ADAPTER", "Expected a model opened with an adapter but this one has only its own weights");
+  if (which == AdapterUse::kReference) {
+    auto reference = std::make_unique<LoraAdapter>(*ops_, parameters_.layout(), options_.lora, false);
+    reference->load(*ops_, path);
+    reference_ = std::move(reference);
+    const ParameterLayout& layout = reference_->parameters().layout();
+    reference_bytes_ = layout.bytes(DType::kF32, false).weights;
+  } else {
+    adapter_->load(*ops_, path);
+  }
+  ++epoch_;
 }
 
 void Model::load(const ModelWeights& weights) {
   const std::vector<Parameter>& all = parameters_.layout().all();
   check_names(weights, parameters_.layout());
-  for (const Parameter& p : all) weights.read_f32_rows(p.name, p.shape(), 0, 0, nullptr);  // shapes, before any work
+  const auto in_file = [](const Parameter& p) { return !p.value_head; };
+  for (const Parameter& p : all) {  // shapes, before any work
+    if (in_file(p)) weights.read_f32_rows(p.name, p.shape(), 0, 0, nullptr);
+  }
   std::vector<float> values;
   for (size_t i = 0; i < all.size(); ++i) {
     const Parameter& p = all[i];
+    if (!in_file(p)) continue;
     for (int64_t row = 0; row < p.rows; row += kRowsAtOnce) {
       const int64_t rows = std::min(kRowsAtOnce, p.rows - row);
       values.resize(static_cast<size_t>(rows * p.cols));
@@ -102,6 +151,7 @@ void Model::initialise(uint64_t seed, double std) {
   std::vector<float> values;
   for (size_t i = 0; i < layout.all().size(); ++i) {
     const Parameter& p = layout.all()[i];
+    if (p.value_head) continue;  // stays zero
     values.resize(static_cast<size_t>(p.elements()));
     if (p.matrix) {
       const double scale = residual[i] ? residual_std : std;
@@ -123,8 +173,8 @@ void Model::initialise(uint64_t seed, double std) {
   ++epoch_;
 }
 
-void Model::score(const PackedBatch& batch, float temperature, const uint8_t* wanted, float* logprobs,
-                  float* entropies) {
+void Model::score(const PackedBatch& batch, float temperature, const uint8_t* wanted, float* logprobs, float* entropies,
+                  AdapterUse use) {
   std::memset(logprobs, 0, static_cast<size_t>(batch.T) * sizeof(float));
   std::memset(entropies, 0, static_cast<size_t>(batch.T) * sizeof(float));
   std::vector<int32_t> starts;
@@ -139,6 +189,7 @@ void Model::score(const PackedBatch& batch, float temperature, const uint8_t* wa
     const WholeSequences sequences(part.tokens, part.seq_starts, part.S);
     rope_.grow(sequences.longest());
     Activations activations;
+    activations.adapter = adapter(use);
     HeadArrays arrays;
     plan_arena(tokens_text("scoring ", part.T), [&](Arena& arena) {
       activations.plan_scoring(arena, shape_, options_.dtype, part.T, sequences.pages());
@@ -154,10 +205,38 @@ void Model::score(const PackedBatch& batch, float temperature, const uint8_t* wa
   }
 }
 
-void Model::rows_after_forward(const PackedBatch& batch, const int32_t* positions, int64_t n, HeadArrays& arrays) {
+void Model::values(const PackedBatch& batch, const uint8_t* wanted, float* values) {
+  require_value_head("values");
+  std::memset(values, 0, static_cast<size_t>(batch.T) * sizeof(float));
+  std::vector<int32_t> starts;
+  for (int64_t first = 0, last; first < batch.S; first = last) {
+    const int32_t base = batch.seq_starts[first];
+    last = first + 1;
+    while (last < batch.S && batch.seq_starts[last + 1] - base <= kScoreTokens) ++last;
+    const PackedBatch part = slice(batch, first, last, &starts);
+    const HeadRows rows = HeadRows::of(part.tokens, part.seq_starts, part.S,
+                                       [&](int32_t t) { return wanted == nullptr || wanted[base + t] != 0; });
+    if (rows.R() == 0) continue;
+    const WholeSequences sequences(part.tokens, part.seq_starts, part.S);
+    rope_.grow(sequences.longest());
+    Activations activations;
+    ValueArrays arrays;
+    plan_arena(tokens_text("values of ", part.T), [&](Arena& arena) {
+      activations.plan_scoring(arena, shape_, options_.dtype, part.T, sequences.pages());
+      arrays.plan(arena, shape_, part.T, rows.R(), false);
+    });
+    transformer_.forward(sequences.batch(), activations, sequences.pages());
+    value_head_.forward(activations.x, rows, arrays);
+    for (int64_t r = 0; r < rows.R(); ++r) values[base + rows.tokens[static_cast<size_t>(r)]] = arrays.value[r];
+  }
+}
+
+void Model::rows_after_forward(const PackedBatch& batch, const int32_t* positions, int64_t n, HeadArrays& arrays,
+                               AdapterUse use) {
   const WholeSequences sequences(batch.tokens, batch.seq_starts, batch.S);
   rope_.grow(sequences.longest());
   Activations activations;
+  activations.adapter = adapter(use);
   plan_arena(tokens_text("a forward pass over ", batch.T), [&](Arena& arena) {
     activations.plan_scoring(arena, shape_, options_.dtype, batch.T, sequences.pages());
     arrays.plan(arena, shape_, n, false);
@@ -166,28 +245,35 @@ void Model::rows_after_forward(const PackedBatch& batch, const int32_t* position
   head_.gather(activations.x, positions, n, arrays);
 }
 
-void Model::logits(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out) {
+void Model::logits(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out, AdapterUse use) {
   HeadArrays arrays;
-  rows_after_forward(batch, positions, n, arrays);
+  rows_after_forward(batch, positions, n, arrays, use);
   ops_->linear_forward({arrays.hidden, parameters_.weight(parameters_.layout().head()), nullptr, nullptr, out, n});
 }
 
-void Model::hidden(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out) {
+void Model::hidden(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out, AdapterUse use) {
   HeadArrays arrays;
-  rows_after_forward(batch, positions, n, arrays);
+  rows_after_forward(batch, positions, n, arrays, use);
   std::memcpy(out, arrays.hidden, static_cast<size_t>(n * shape_.C) * sizeof(float));
 }
 
 PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& inputs, const PolicyLossOptions& options,
-                                  float* logprobs) {
+                                  float* logprobs, ValuePart* value) {
   require_trainable("accumulate");
+  if (value != nullptr) require_value_head("accumulate");
   const WholeSequences sequences(batch.tokens, batch.seq_starts, batch.S);
   const HeadRows rows =
       HeadRows::of(batch.tokens, batch.seq_starts, batch.S, [&](int32_t t) { return inputs.weight[t] != 0; });
+  const bool critic = value != nullptr && value->any(batch.T), critic_moves_trunk = critic && value->reaches_trunk();
+  const HeadRows value_rows = HeadRows::of(batch.tokens, batch.seq_starts, batch.S, [&](int32_t t) {
+    return critic && (inputs.weight[t] != 0 || value->weight[t] != 0);
+  });
   rope_.grow(sequences.longest());
   Activations activations;
+  activations.adapter = adapter(AdapterUse::kOn);
   BackwardScratch scratch;
   HeadArrays arrays;
+  ValueArrays value_arrays;
   float *entropies = nullptr, *d_logprob = nullptr, *d_entropy = nullptr;
   plan_arena(tokens_text("a training pass over ", batch.T), [&](Arena& arena) {
     activations.plan_training(arena, shape_, options_.dtype, batch.T, sequences.pages());
@@ -196,13 +282,13 @@ PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& in
     entropies = arena.take<float>(batch.T);
     d_logprob = arena.take<float>(batch.T);
     d_entropy = arena.take<float>(batch.T);
+    if (value != nullptr) value_arrays.plan(arena, shape_, batch.T, value_rows.R(), true);
   });
   std::memset(logprobs, 0, static_cast<size_t>(batch.T) * sizeof(float));
   std::memset(entropies, 0, static_cast<size_t>(batch.T) * sizeof(float));
-  if (rows.R() > 0) {
-    transformer_.forward(sequences.batch(), activations, sequences.pages());
-    head_.forward(activations.x, rows, inputs.temperature, arrays);
-  }
+  if (rows.R() > 0 || critic) transformer_.forward(sequences.batch(), activations, sequences.pages());
+  if (rows.R() > 0) head_.forward(activations.x, rows, inputs.temperature, arrays);
+  if (critic) value_head_.forward(activations.x, value_rows, value_arrays);
   for (int64_t r = 0; r < rows.R(); ++r) {
     const int32_t t = rows.tokens[static_cast<size_t>(r)];
     logprobs[t] = arrays.logprob[r];
@@ -215,46 +301,68 @@ PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& in
               {batch.T, batch.S, batch.seq_starts, logprobs, entropies, inputs.old_logprobs, inputs.ref_logprobs,
                inputs.advantages, inputs.weight, inputs.policy_weight},
               &result);
-  if (rows.R() == 0) return result;
+  if (value != nullptr) {
+    value_head_.loss(value_rows, batch.T, value_arrays, *value);
+    result.loss += static_cast<double>(value->options.coef) * value->stats.loss;
+  }
+  if (critic && value->options.coef != 0) value_head_.backward(value_rows, value_arrays);
+  if (rows.R() == 0 && !critic_moves_trunk) return result;
   for (int64_t r = 0; r < rows.R(); ++r) {
     const int32_t t = rows.tokens[static_cast<size_t>(r)];
     arrays.d_logprob[r] = d_logprob[t];
     arrays.d_entropy[r] = d_entropy[t];
   }
-  head_.backward(rows, inputs.temperature, arrays, scratch.dx, batch.T);
+  if (critic_moves_trunk) {
+    if (rows.R() > 0) head_.backward_vocabulary(rows, inputs.temperature, arrays);
+    value_head_.join_hidden(value_rows, rows, arrays.dhidden, value_arrays);
+    head_.backward_norm(value_rows, value_arrays.rows, scratch.dx, batch.T);
+  } else {
+    head_.backward(rows, inputs.temperature, arrays, scratch.dx, batch.T);
+  }
   transformer_.backward(sequences.batch(), activations, scratch);
   return result;
 }
 
 UpdateResult Model::update(const AdamWOptions& options) {
   require_trainable("update");
-  const UpdateResult result = optimizer_.update(*ops_, parameters_, options);
-  ++epoch_;
+  if (options.value_head_only || options.value_lr >= 0) require_value_head("update");
+  const UpdateResult result = optimizer_.update(*ops_, trained(), options);
+  if (!options.value_head_only) ++epoch_;  // cached keys and values do not see the head
   version_ = optimizer_.updates();
   return result;
 }
 
 void Model::zero_gradients() {
   require_trainable("zeroGradients");
-  parameters_.clear_gradients();
+  trained().clear_gradients();
 }
 
-void Model::set_parameter(int index, const std::vector<float>& values) {
-  check_finite(*ops_, parameters_.layout().all()[static_cast<size_t>(index)], values);
-  parameters_.set(*ops_, index, values.data());
+void Model::set_parameter(Parameters& of, int index, const std::vector<float>& values) {
+  check_finite(*ops_, of.layout().all()[static_cast<size_t>(index)], values);
+  of.set(*ops_, index, values.data());
   ++epoch_;
 }
 
 void Model::load_optimizer(const std::string& path) {
   require_trainable("loadOptimizer");
   ++epoch_;
-  optimizer_.load(*ops_, parameters_, path);
+  optimizer_.load(*ops_, trained(), path);
   version_ = optimizer_.updates();
+}
+
+void Model::load_value_head(const std::string& path) {
+  require_value_head("loadValueHead");
+  toolgrad::load_value_head(*ops_, parameters_, path);
+}
+
+void Model::save_value_head(const std::string& path) const {
+  require_value_head("saveValueHead");
+  toolgrad::save_value_head(parameters_, path);
 }
 
 void Model::reset_optimizer() {
   require_trainable("resetOptimizer");
-  optimizer_.reset(parameters_);
+  optimizer_.reset(trained());
 }
 
 }  // namespace toolgrad

@@ -13,6 +13,7 @@
 
 #include "cpu/cpu.h"
 #include "engine/arena.h"
+#include "engine/lora.h"
 #include "engine/loss_head.h"
 #include "engine/memory_plan.h"
 #include "engine/model_shape.h"
@@ -23,6 +24,7 @@
 #include "engine/rope_table.h"
 #include "engine/thread_pool.h"
 #include "engine/transformer.h"
+#include "engine/value_head.h"
 
 namespace toolgrad {
 
@@ -31,6 +33,7 @@ struct ModelOptions {
   bool trainable = false;
   int threads = 1;
   Isa isa = Isa::kPortable;
+  LoraOptions lora{};  // rank > 0: the base is frozen, and what is trained is an adapter
 };
 
 /// S packed sequences of T tokens in all.
@@ -58,27 +61,47 @@ class Model {
   /// Random weights: normal(0, std), std / sqrt(2 L) for the projections into the residual stream (GPT-2), norms 1,
   /// biases 0. A value depends on the seed and its place only.
   void initialise(uint64_t seed, double std);
+  /// Reads the adapter's weights from a PEFT file. kReference makes a second, frozen adapter.
+  void load_adapter(const std::string& path, AdapterUse which);
 
   /// Log-probs and entropies of the tokens t with wanted[t] != 0 (null: all that have a predecessor), 0 elsewhere.
-  void score(const PackedBatch& batch, float temperature, const uint8_t* wanted, float* logprobs, float* entropies);
+  void score(const PackedBatch& batch, float temperature, const uint8_t* wanted, float* logprobs, float* entropies,
+             AdapterUse use = AdapterUse::kOn);
+  /// Values of the tokens t with wanted[t] != 0 (null: all that have a predecessor), 0 elsewhere.
+  void values(const PackedBatch& batch, const uint8_t* wanted, float* values);
   /// Logits [n, V] of the rows at packed positions positions[0 .. n - 1].
-  void logits(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out);
+  void logits(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out,
+              AdapterUse use = AdapterUse::kOn);
   /// The final norm's output [n, C] of the same rows.
-  void hidden(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out);
+  void hidden(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out,
+              AdapterUse use = AdapterUse::kOn);
   /// Forward, loss, backward; gradients accumulate. `logprobs` [T] gets the recomputed log-probs, 0 where weight is 0.
   /// A failure leaves the gradients as they were, unless the engine thread was asked to stop.
+  /// `value` (needs a value head) adds the critic's loss to the total, from the same pass; without tokens in the policy
+  /// loss nothing touches the vocabulary. The gradient of the vocabulary's head has the same bits with and without it.
   PolicyLossStats accumulate(const PackedBatch& batch, const LossInputs& inputs, const PolicyLossOptions& options,
-                             float* logprobs);
+                             float* logprobs, ValuePart* value = nullptr);
   UpdateResult update(const AdamWOptions& options);
   void zero_gradients();
   /// Error{"ERR_NOT_FINITE"}, changing nothing, when a value is NaN or infinite.
-  void set_parameter(int index, const std::vector<float>& values);
+  void set_parameter(Parameters& of, int index, const std::vector<float>& values);
   void load_optimizer(const std::string& path);
   void reset_optimizer();
-  void save_optimizer(const std::string& path) const { optimizer_.save(parameters_, path); }
+  /// The value head from its file, and into one.
+  void load_value_head(const std::string& path);
+  void save_value_head(const std::string& path) const;
+  void save_optimizer(const std::string& path) const { optimizer_.save(trained(), path); }
 
+  /// Error{"ERR_NO_VALUE_HEAD"} without one.
+  void require_value_head(const char* operation) const;
   const ModelShape& shape() const { return shape_; }
   const Parameters& parameters() const { return parameters_; }
+  Parameters& parameters() { return parameters_; }
+  /// What update() changes: the adapter's parameters, or all.
+  const Parameters& trained() const { return adapter_ ? adapter_->parameters() : parameters_; }
+  Parameters& trained() { return adapter_ ? adapter_->parameters() : parameters_; }
+  /// The adapter of a pass; null for the base model. Error{"ERR_NO_ADAPTER"} when none was loaded as the reference.
+  const LoraAdapter* adapter(AdapterUse use) const;
   Ops& ops() { return *ops_; }
   RopeTable& rope() { return rope_; }
   /// Plans the activations of a pass; the arrays stay valid until the next pass.
@@ -100,20 +123,24 @@ class Model {
 
  private:
   void require_trainable(const char* operation) const;
-  void rows_after_forward(const PackedBatch& batch, const int32_t* positions, int64_t n, HeadArrays& arrays);
+  void rows_after_forward(const PackedBatch& batch, const int32_t* positions, int64_t n, HeadArrays& arrays,
+                          AdapterUse use);
 
   ModelShape shape_;
   ModelOptions options_;
   ThreadPool pool_;
   std::unique_ptr<Ops> ops_;
   Parameters parameters_;
+  std::unique_ptr<LoraAdapter> adapter_, reference_;
   RopeTable rope_;
   Transformer transformer_;
   LossHead head_;
+  ValueHead value_head_;
   Optimizer optimizer_;
   Arena arena_;
   std::atomic<int64_t> version_{0};
   std::atomic<int64_t> arena_bytes_{0};
+  std::atomic<int64_t> reference_bytes_{0};
   int64_t epoch_ = 0;
 };
 

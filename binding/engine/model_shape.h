@@ -26,7 +26,8 @@ struct ModelShape {
   bool qkv_bias = false;  // Qwen2
   bool o_bias = false;
   bool mlp_bias = false;
-  bool qk_norm = false;  // Qwen3: RMSNorm over D on q and k before RoPE
+  bool qk_norm = false;     // Qwen3: RMSNorm over D on q and k before RoPE
+  bool value_head = false;  // a critic's scalar output beside the vocabulary's (value_head.h)
 
   int64_t q_width() const { return H * D; }
   int64_t kv_width() const { return G * D; }

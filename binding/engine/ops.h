@@ -63,6 +63,28 @@ struct LinearBackwardWeight {
   int64_t T;
 };
 
+// A low-rank addition to a linear layer (LoRA), y += scale * B (A x). h[t,j] = scale * (fma chain over k = 0..K-1 of
+// x[t,k] * A[j,k], from 0); y[t,n] becomes (fma chain over j = 0..r-1 of h[t,j] * B[n,j], from 0) + y[t,n].
+struct LowRankForward {
+  const float* x;  // [T, K]
+  PackedMatrix a;  // [r, K]
+  PackedMatrix b;  // [N, r]
+  float scale;
+  float* y;  // [T, N], +=
+  int64_t T;
+};
+// dh[t,j] = scale * (fma chain over n = 0..N-1 of dy[t,n] * B[n,j], from 0); h is recomputed as above. db[n,j] continues
+// its fma chain over t of dy[t,n] * h[t,j], da[j,k] over t of dh[t,j] * x[t,k], dx[t,k] over j of dh[t,j] * A[j,k].
+struct LowRankBackward {
+  const float* x;   // [T, K]
+  const float* dy;  // [T, N]
+  PackedMatrix a, b;
+  float scale;
+  PackedMatrix da, db;  // fp32, +=
+  float* dx;            // [T, K], +=
+  int64_t T;
+};
+
 // y = x * rsqrt(mean(x^2) + eps) * w per row of C. Also per-head QK-norm: T = tokens * heads, C = D.
 struct RmsNormForward {
   const float* x;  // [T, C]
@@ -75,7 +97,7 @@ struct RmsNormForward {
 struct RmsNormBackward {
   const float *dy, *x, *w, *rstd;
   float* dx;  // [T, C]; overwritten, or += when accumulate (residual stream)
-  float* dw;  // [C]; += in t order
+  float* dw;  // [C]; += in t order; null when w is frozen
   int64_t T, C;
   bool accumulate;
 };
@@ -184,7 +206,7 @@ struct HeadBackward {
   const float *lse, *entropy;
   const float *d_logprob, *d_entropy;  // [R]
   float* dhidden;                      // [R, C], overwritten
-  PackedMatrix dw;                     // [V, C] fp32, +=
+  PackedMatrix dw;                     // [V, C] fp32, +=; no data when W is frozen
   int64_t R;
 };
 
@@ -231,6 +253,8 @@ class Ops {
   virtual void linear_forward(const LinearForward&) = 0;
   virtual void linear_backward_input(const LinearBackwardInput&) = 0;
   virtual void linear_backward_weight(const LinearBackwardWeight&) = 0;
+  virtual void low_rank_forward(const LowRankForward&) = 0;
+  virtual void low_rank_backward(const LowRankBackward&) = 0;
   virtual void rms_norm_forward(const RmsNormForward&) = 0;
   virtual void rms_norm_backward(const RmsNormBackward&) = 0;
   virtual void rope(const Rope&) = 0;

@@ -16,6 +16,7 @@ namespace {
 constexpr const char* kFormatKey = "toolgrad.optimizer";
 constexpr const char* kFormat = "adamw-1";
 constexpr const char* kStepKey = "toolgrad.step";
+constexpr const char* kValueStepKey = "toolgrad.value_step";  // with a value head only
 constexpr const char* kUpdatesKey = "toolgrad.updates";
 constexpr const char* kDtypeKey = "toolgrad.dtype";
 
@@ -58,8 +59,9 @@ int64_t read_count(const WeightFile& file, const char* key) {
 
 UpdateResult Optimizer::update(Ops& ops, Parameters& parameters, const AdamWOptions& options) {
   const ParameterLayout& layout = parameters.layout();
-  parameters.join_tied_gradient();
-  const double squares = ops.sum_of_squares(parameters.gradients(), layout.elements());
+  const int64_t first = options.value_head_only ? layout.elements() - layout.value_elements() : 0;
+  if (!options.value_head_only) parameters.join_tied_gradient();
+  const double squares = ops.sum_of_squares(parameters.gradients() + first, layout.elements() - first);
   UpdateResult result{std::sqrt(squares), false, step_};
   if (!std::isfinite(result.grad_norm))
     throw Error("ERR_NOT_FINITE", "Expected a finite gradient norm but found " + std::to_string(result.grad_norm) +
@@ -70,6 +72,12 @@ UpdateResult Optimizer::update(Ops& ops, Parameters& parameters, const AdamWOpti
     // torch.nn.utils.clip_grad_norm_: max_norm / (norm + 1e-6)
     scale = static_cast<float>(static_cast<double>(options.max_grad_norm) / (result.grad_norm + 1e-6));
     result.clipped = true;
+  }
+  if (layout.value_elements() > 0) update_value_head(ops, parameters, options, scale);
+  if (options.value_head_only) {
+    parameters.clear_gradients();
+    result.step = value_step_;
+    return result;
   }
   result.step = ++step_;
   ++updates_;
@@ -85,11 +93,28 @@ UpdateResult Optimizer::update(Ops& ops, Parameters& parameters, const AdamWOpti
   return result;
 }
 
+void Optimizer::update_value_head(Ops& ops, Parameters& parameters, const AdamWOptions& options, float scale) {
+  const ParameterLayout& layout = parameters.layout();
+  const float lr = options.value_lr < 0 ? options.lr : options.value_lr;
+  const int64_t start = layout.elements() - layout.value_elements(),
+                bias = layout.all()[static_cast<size_t>(layout.value_bias())].offset;
+  ++value_step_;
+  const auto adamw = [&](int64_t from, int64_t to, float decay) {
+    ops.adamw({parameters.masters() + from, parameters.moment1() + from, parameters.moment2() + from,
+               parameters.gradients() + from, parameters.vector_weights() + (from - layout.matrix_elements()),
+               DType::kF32, false, to - from, lr, options.beta1, options.beta2, options.eps, decay, scale,
+               value_step_});
+  };
+  adamw(start, bias, options.weight_decay);
+  adamw(bias, layout.elements(), 0);
+}
+
 void Optimizer::reset(Parameters& parameters) {
   const auto n = static_cast<size_t>(parameters.layout().elements());
   std::fill_n(parameters.moment1(), n, 0.0f);
   std::fill_n(parameters.moment2(), n, 0.0f);
   step_ = 0;
+  value_step_ = 0;
 }
 
 void Optimizer::save(const Parameters& parameters, const std::string& path) const {
@@ -98,10 +123,11 @@ void Optimizer::save(const Parameters& parameters, const std::string& path) cons
   for (const SavedArena& saved : kSaved) {
     for (const Parameter& p : all) tensors.push_back({saved.prefix + p.name, DType::kF32, p.shape()});
   }
-  const SafetensorsMetadata metadata = {{kFormatKey, kFormat},
-                                        {kStepKey, std::to_string(step_)},
-                                        {kUpdatesKey, std::to_string(updates_)},
-                                        {kDtypeKey, dtype_name(parameters.dtype())}};
+  SafetensorsMetadata metadata = {{kFormatKey, kFormat},
+                                  {kStepKey, std::to_string(step_)},
+                                  {kUpdatesKey, std::to_string(updates_)},
+                                  {kDtypeKey, dtype_name(parameters.dtype())}};
+  if (parameters.layout().value_elements() > 0) metadata.push_back({kValueStepKey, std::to_string(value_step_)});
   write_safetensors(path, tensors, metadata, [&](size_t index, int64_t row0, int64_t rows, void* out) {
     const ParameterArena arena = kSaved[index / all.size()].arena;
     parameters.read_rows(arena, static_cast<int>(index % all.size()), row0, rows, static_cast<float*>(out));
@@ -112,6 +138,12 @@ void Optimizer::load(Ops& ops, Parameters& parameters, const std::string& path) 
   const std::shared_ptr<WeightFile> file = WeightFile::open_safetensors(path);
   check_format(*file);
   const int64_t step = read_count(*file, kStepKey), updates = read_count(*file, kUpdatesKey);
+  const bool value_head = parameters.layout().value_elements() > 0;
+  if (value_head && file->metadata().find(kValueStepKey) == nullptr)
+    throw Error("ERR_OPTIMIZER_FILE", path +
+                                          ": expected the state of a model with a value head but found that of one "
+                                          "without: open the model without valueHead, or start a fresh optimizer");
+  const int64_t value_step = value_head ? read_count(*file, kValueStepKey) : 0;
   const std::string& dtype = metadata_string(*file, kDtypeKey);
   if (dtype != dtype_name(parameters.dtype()))
     throw Error("ERR_OPTIMIZER_FILE", path + ": expected the state of a " + dtype_name(parameters.dtype()) +
@@ -149,13 +181,16 @@ void Optimizer::load(Ops& ops, Parameters& parameters, const std::string& path) 
   }
   parameters.clear_gradients();
   step_ = step;
+  value_step_ = value_step;
   updates_ = updates;
 }
 
 void save_weights(const Parameters& parameters, const std::string& path) {
   const std::vector<Parameter>& all = parameters.layout().all();
   std::vector<TensorToFill> tensors;
-  for (const Parameter& p : all) tensors.push_back({p.name, parameters.dtype(), p.shape()});
+  for (const Parameter& p : all) {  // a value head's come last
+    if (!p.value_head) tensors.push_back({p.name, parameters.dtype(), p.shape()});
+  }
   std::vector<float> values;
   write_safetensors(path, tensors, {}, [&](size_t index, int64_t row0, int64_t rows, void* out) {
     const int at = static_cast<int>(index);

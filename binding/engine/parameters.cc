@@ -2,6 +2,7 @@
 #include "engine/parameters.h"
 
 #include <cstring>
+#include <utility>
 
 #include "engine/error.h"
 
@@ -54,6 +55,13 @@ ParameterLayout::ParameterLayout(const ModelShape& s) {
   for (Parameter& p : all_) {
     if (!p.matrix) p.offset += matrix_elements_;
   }
+  if (!s.value_head) return;
+  value_weight_ = add_value("value_head.weight", true, 1, s.C);
+  value_bias_ = add_value("value_head.bias", false, 1, 1);
+}
+
+ParameterLayout::ParameterLayout(const std::vector<Matrix>& matrices) {
+  for (const Matrix& m : matrices) add_matrix(m.name, m.rows, m.cols);
 }
 
 int ParameterLayout::add_matrix(const std::string& name, int64_t rows, int64_t cols) {
@@ -74,6 +82,15 @@ int ParameterLayout::add_vector(const std::string& name, int64_t length) {
   return index;
 }
 
+int ParameterLayout::add_value(const std::string& name, bool matrix, int64_t rows, int64_t cols) {
+  const int index = static_cast<int>(all_.size());
+  all_.push_back({name, matrix, rows, cols, elements(), true});
+  value_elements_ += round_up(matrix ? packed_elements(rows, cols) : rows, kElementAlignment);
+  parameter_count_ += rows * cols;
+  index_.emplace(name, index);
+  return index;
+}
+
 int ParameterLayout::find(const std::string& name) const {
   const auto found = index_.find(name);
   if (found != index_.end()) return found->second;
@@ -85,21 +102,26 @@ int ParameterLayout::find(const std::string& name) const {
 
 ParameterBytes ParameterLayout::bytes(DType dtype, bool trainable) const {
   ParameterBytes bytes;
-  bytes.weights = matrix_elements_ * static_cast<int64_t>(dtype_size(dtype)) + vector_elements_ * 4;
+  bytes.weights = matrix_elements_ * static_cast<int64_t>(dtype_size(dtype)) + (vector_elements_ + value_elements_) * 4;
   if (!trainable) return bytes;
-  const Parameter& head = all_[static_cast<size_t>(head_)];
   bytes.masters = dtype == DType::kF32 ? 0 : elements() * 4;
   bytes.moments = elements() * 8;
-  bytes.gradients = (elements() + (tied() ? packed_elements(head.rows, head.cols) : 0)) * 4;
+  bytes.gradients = elements() * 4;
+  if (!tied()) return bytes;
+  const Parameter& head = all_[static_cast<size_t>(head_)];
+  bytes.gradients += packed_elements(head.rows, head.cols) * 4;
   return bytes;
 }
 
 Parameters::Parameters(const ModelShape& shape, DType dtype, bool trainable)
-    : layout_(shape), dtype_(dtype), trainable_(trainable) {
+    : Parameters(ParameterLayout(shape), dtype, trainable, "weights") {}
+
+Parameters::Parameters(ParameterLayout layout, DType dtype, bool trainable, const std::string& what)
+    : layout_(std::move(layout)), dtype_(dtype), trainable_(trainable) {
   if (dtype != DType::kF32 && dtype != DType::kBF16)
     throw Error("ERR_DTYPE", std::string("Expected float32 or bfloat16 weights but found ") + dtype_name(dtype));
   const ParameterBytes bytes = layout_.bytes(dtype, trainable);
-  weights_ = Buffer(static_cast<size_t>(bytes.weights), "weights");
+  weights_ = Buffer(static_cast<size_t>(bytes.weights), what);
   masters_ = Buffer(static_cast<size_t>(bytes.masters), "fp32 master weights");
   moments_ = Buffer(static_cast<size_t>(bytes.moments), "optimizer moments");
   gradient_ = Buffer(static_cast<size_t>(bytes.gradients), "gradients");
@@ -117,6 +139,7 @@ float* Parameters::masters() const {
 
 PackedMatrix Parameters::weight(int index) const {
   const Parameter& p = layout_.all()[static_cast<size_t>(index)];
+  if (p.value_head) return {arena_at(ParameterArena::kWeight, p), DType::kF32, p.rows, p.cols};
   return {weights_.data() + p.offset * static_cast<int64_t>(dtype_size(dtype_)), dtype_, p.rows, p.cols};
 }
 
@@ -127,16 +150,16 @@ const float* Parameters::vector(int index) const {
 
 PackedMatrix Parameters::gradient(int index) const {
   const Parameter& p = layout_.all()[static_cast<size_t>(index)];
-  return {gradients() + p.offset, DType::kF32, p.rows, p.cols};
+  return {trainable_ ? gradients() + p.offset : nullptr, DType::kF32, p.rows, p.cols};
 }
 
 float* Parameters::vector_gradient(int index) const {
-  return index < 0 ? nullptr : gradients() + layout_.all()[static_cast<size_t>(index)].offset;
+  return index < 0 || !trainable_ ? nullptr : gradients() + layout_.all()[static_cast<size_t>(index)].offset;
 }
 
 PackedMatrix Parameters::head_gradient() const {
   PackedMatrix head = gradient(layout_.head());
-  if (layout_.tied()) head.data = gradients() + layout_.elements();
+  if (layout_.tied() && trainable_) head.data = gradients() + layout_.elements();
   return head;
 }
 
@@ -149,7 +172,7 @@ void Parameters::set(Ops& ops, int index, const float* values) {
   set_rows(ops, index, 0, layout_.all()[static_cast<size_t>(index)].rows, values);
 }
 
-// Where a parameter's fp32 values begin: any arena of vectors, every arena but kWeight of matrices.
+// Where a parameter's fp32 values begin: any arena of vectors and of the value head, every arena but kWeight of matrices.
 float* Parameters::arena_at(ParameterArena arena, const Parameter& p) const {
   switch (arena) {
     case ParameterArena::kWeight:
@@ -172,7 +195,7 @@ void Parameters::write_rows(Ops& ops, ParameterArena arena, int index, int64_t r
   const bool weight_arena = arena == ParameterArena::kWeight;
   if (!p.matrix) {
     float* out = arena_at(arena, p) + row0;
-    const bool round = weight_arena && dtype_ == DType::kBF16;
+    const bool round = weight_arena && dtype_ == DType::kBF16 && !p.value_head;
     for (int64_t i = 0; i < rows; ++i) out[i] = round ? bf16_to_f32(f32_to_bf16(values[i])) : values[i];
     return;
   }
@@ -188,7 +211,7 @@ void Parameters::read_rows(ParameterArena arena, int index, int64_t row0, int64_
     std::memcpy(values, arena_at(arena, p) + row0, static_cast<size_t>(rows) * sizeof(float));
     return;
   }
-  const bool bf16 = arena == ParameterArena::kWeight && dtype_ == DType::kBF16;
+  const bool bf16 = arena == ParameterArena::kWeight && weight(index).dtype == DType::kBF16;
   const auto* halves = static_cast<const uint16_t*>(weight(index).data);
   const float* floats =
       arena == ParameterArena::kWeight ? static_cast<const float*>(weight(index).data) : arena_at(arena, p);

@@ -4,7 +4,8 @@
 // bf16-rounded values when the model is bf16. A trainable model also has fp32 masters, moments and gradients in the
 // same order and layout: one arena each, all matrices first, then all vectors, so that AdamW and the norm are a few big
 // calls. An fp32 model without other copies is its own master. A tied head has a gradient accumulator of its own, added
-// to the embedding's once, at the end: then the order of the sums does not depend on the cut into micro-batches.
+// to the embedding's once, at the end: then the order of the sums does not depend on the cut into micro-batches. A value
+// head lies behind the vectors in every arena: fp32 weights whatever the model's dtype, updated by calls of its own.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,7 @@ struct Parameter {
   bool matrix = false;
   int64_t rows = 0, cols = 0;  // a vector has cols = 1
   int64_t offset = 0;          // elements from the start of an arena to this parameter
+  bool value_head = false;     // of the value head, not of the language model
   int64_t elements() const { return rows * cols; }
   /// [rows, cols] of a matrix, [rows] of a vector.
   std::vector<int64_t> shape() const;
@@ -47,7 +49,13 @@ struct ParameterBytes {
 /// Names, shapes and places of all parameters of a shape; no memory.
 class ParameterLayout {
  public:
+  struct Matrix {
+    std::string name;
+    int64_t rows, cols;
+  };
   explicit ParameterLayout(const ModelShape& shape);
+  /// Matrices that are no whole model, in this order; there are no layers, embedding and head to ask for.
+  explicit ParameterLayout(const std::vector<Matrix>& matrices);
 
   const std::vector<Parameter>& all() const { return all_; }
   /// The index of `name`; Error{"ERR_NO_PARAMETER"} names it and the form of the names there are.
@@ -56,28 +64,35 @@ class ParameterLayout {
   int embedding() const { return embedding_; }
   int head() const { return head_; }  // the embedding when tied
   int final_norm() const { return final_norm_; }
-  bool tied() const { return embedding_ == head_; }
+  // The value head [1, C] and its bias [1]; -1 without one.
+  int value_weight() const { return value_weight_; }
+  int value_bias() const { return value_bias_; }
+  bool tied() const { return embedding_ >= 0 && embedding_ == head_; }
   int64_t matrix_elements() const { return matrix_elements_; }
   int64_t vector_elements() const { return vector_elements_; }
-  int64_t elements() const { return matrix_elements_ + vector_elements_; }  // padding included
-  int64_t parameter_count() const { return parameter_count_; }              // padding excluded
+  int64_t value_elements() const { return value_elements_; }  // of the value head: weight, then bias
+  int64_t elements() const { return matrix_elements_ + vector_elements_ + value_elements_; }  // padding included
+  int64_t parameter_count() const { return parameter_count_; }                                // padding excluded
   ParameterBytes bytes(DType dtype, bool trainable) const;
 
  private:
   int add_matrix(const std::string& name, int64_t rows, int64_t cols);
   int add_vector(const std::string& name, int64_t length);
+  int add_value(const std::string& name, bool matrix, int64_t rows, int64_t cols);
 
   std::vector<Parameter> all_;
   std::vector<LayerParameters> layers_;
   std::unordered_map<std::string, int> index_;
-  int embedding_ = -1, head_ = -1, final_norm_ = -1;
-  int64_t matrix_elements_ = 0, vector_elements_ = 0, parameter_count_ = 0;
+  int embedding_ = -1, head_ = -1, final_norm_ = -1, value_weight_ = -1, value_bias_ = -1;
+  int64_t matrix_elements_ = 0, vector_elements_ = 0, value_elements_ = 0, parameter_count_ = 0;
 };
 
 class Parameters {
  public:
   /// Zeroed arenas. `dtype` is kBF16 or kF32.
   Parameters(const ModelShape& shape, DType dtype, bool trainable);
+  /// `what` names the weights in the error when there is no memory for them.
+  Parameters(ParameterLayout layout, DType dtype, bool trainable, const std::string& what);
 
   const ParameterLayout& layout() const { return layout_; }
   DType dtype() const { return dtype_; }
@@ -85,6 +100,7 @@ class Parameters {
 
   PackedMatrix weight(int index) const;
   const float* vector(int index) const;  // null for index -1
+  // Gradients are null unless trainable.
   PackedMatrix gradient(int index) const;
   float* vector_gradient(int index) const;  // null for index -1
   /// Where the head's gradient accumulates: the second accumulator when tied.
@@ -119,7 +135,7 @@ class Parameters {
   ParameterLayout layout_;
   DType dtype_;
   bool trainable_;
-  Buffer weights_;   // matrices in dtype, then vectors in fp32
+  Buffer weights_;   // matrices in dtype, then vectors and the value head in fp32
   Buffer masters_;   // bf16 models only
   Buffer moments_;   // m, then v
   Buffer gradient_;  // then the head's accumulator of a tied model

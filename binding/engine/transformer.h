@@ -19,6 +19,8 @@
 
 namespace toolgrad {
 
+class LoraAdapter;
+
 /// T new tokens of S sequences: ids, their positions, and the pages that hold their sequences.
 struct TokenBatch {
   const int32_t* ids = nullptr;        // [T]
@@ -59,6 +61,7 @@ struct LayerActivations {
 };
 
 struct Activations {
+  const LoraAdapter* adapter = nullptr;  // forward and backward run with it; null: the base model
   std::vector<LayerActivations> layers;
   float* x = nullptr;  // [T, C] residual stream after the last layer
   // Scratch of one layer.
@@ -95,7 +98,8 @@ class Transformer {
   /// Error{"ERR_CANCELLED"} between layers when the job was asked to stop.
   void forward(const TokenBatch& batch, Activations& activations, int64_t own_pages) const;
 
-  /// From scratch.dx = d loss / d activations.x to gradients, which accumulate in token order. Overwrites gate, up and
+  /// From scratch.dx = d loss / d activations.x to the gradients of what is trainable, base or adapter, which accumulate
+  /// in token order. Overwrites gate, up and
   /// scratch. Needs the activations of forward on the same whole sequences, planned for training.
   void backward(const TokenBatch& batch, Activations& activations, BackwardScratch& scratch) const;
 
@@ -108,9 +112,10 @@ class Transformer {
                           const Activations& all, BackwardScratch& scratch) const;
   void mlp_backward(int64_t T, const LayerActivations& a, const LayerParameters& p, const Activations& all,
                     BackwardScratch& scratch) const;
-  void linear(const float* x, int weight, int bias, const float* residual, float* y, int64_t T) const;
-  void linear_backward(const float* x, const float* dy, int weight, int bias, float* dx, bool accumulate,
-                       int64_t T) const;
+  void linear(const LoraAdapter* adapter, const float* x, int weight, int bias, const float* residual, float* y,
+              int64_t T) const;
+  void linear_backward(const LoraAdapter* adapter, const float* x, const float* dy, int weight, int bias, float* dx,
+                       bool accumulate, int64_t T) const;
   void norm(const float* x, int weight, float* y, float* rstd, int64_t rows, int64_t width) const;
   float attention_scale() const;
 

@@ -3,6 +3,7 @@
 // dx always holds the gradient of the residual stream: a block adds its branch's gradient to it and leaves the skip
 // connection's in place.
 #include "engine/error.h"
+#include "engine/lora.h"
 #include "engine/queue.h"
 #include "engine/transformer.h"
 
@@ -20,11 +21,13 @@ void BackwardScratch::plan(Arena& arena, const ModelShape& s, int64_t T) {
   if (s.qk_norm) dk_pre = arena.take<float>(T * s.kv_width());
 }
 
-// dW += dy x^T, db += dy; dx (if asked for) = dy W, or += with accumulate.
-void Transformer::linear_backward(const float* x, const float* dy, int weight, int bias, float* dx, bool accumulate,
-                                  int64_t T) const {
-  ops_.linear_backward_weight({x, dy, parameters_.gradient(weight), parameters_.vector_gradient(bias), T});
+// dW += dy x^T, db += dy unless they are frozen; dx = dy W, or += with accumulate; then the adapter's share.
+void Transformer::linear_backward(const LoraAdapter* adapter, const float* x, const float* dy, int weight, int bias,
+                                  float* dx, bool accumulate, int64_t T) const {
+  if (parameters_.trainable())
+    ops_.linear_backward_weight({x, dy, parameters_.gradient(weight), parameters_.vector_gradient(bias), T});
   ops_.linear_backward_input({dy, parameters_.weight(weight), dx, T, accumulate});
+  if (adapter != nullptr) adapter->backward(ops_, weight, x, dy, dx, T);
 }
 
 void Transformer::backward(const TokenBatch& batch, Activations& all, BackwardScratch& scratch) const {
@@ -35,6 +38,7 @@ void Transformer::backward(const TokenBatch& batch, Activations& all, BackwardSc
     mlp_backward(batch.map.T, a, layout.layer(l), all, scratch);
     attention_backward(batch, a, layout.layer(l), all, scratch);
   }
+  if (!parameters_.trainable()) return;
   ops_.embedding_backward({batch.ids, scratch.dx, parameters_.gradient(layout.embedding()), batch.map.T});
 }
 
@@ -42,11 +46,11 @@ void Transformer::mlp_backward(int64_t T, const LayerActivations& a, const Layer
                                BackwardScratch& scratch) const {
   const int64_t C = shape_.C;
   ops_.swiglu_forward({a.gate, a.up, all.act, T, shape_.F});
-  linear_backward(all.act, scratch.dx, p.down, p.down_bias, scratch.dact, false, T);
+  linear_backward(all.adapter, all.act, scratch.dx, p.down, p.down_bias, scratch.dact, false, T);
   ops_.swiglu_backward({scratch.dact, a.gate, a.up, a.gate, a.up, T, shape_.F});  // gate and up become their gradients
   norm(a.x_mid, p.post_norm, all.normed, scratch.rstd, T, C);
-  linear_backward(all.normed, a.gate, p.gate, p.gate_bias, scratch.dnormed, false, T);
-  linear_backward(all.normed, a.up, p.up, p.up_bias, scratch.dnormed, true, T);
+  linear_backward(all.adapter, all.normed, a.gate, p.gate, p.gate_bias, scratch.dnormed, false, T);
+  linear_backward(all.adapter, all.normed, a.up, p.up, p.up_bias, scratch.dnormed, true, T);
   ops_.rms_norm_backward({scratch.dnormed, a.x_mid, parameters_.vector(p.post_norm), scratch.rstd, scratch.dx,
                           parameters_.vector_gradient(p.post_norm), T, C, true});
 }
@@ -55,7 +59,7 @@ void Transformer::attention_backward(const TokenBatch& batch, const LayerActivat
                                      const Activations& all, BackwardScratch& scratch) const {
   const ModelShape& s = shape_;
   const int64_t T = batch.map.T;
-  linear_backward(a.attention, scratch.dx, p.o, p.o_bias, scratch.dattention, false, T);
+  linear_backward(all.adapter, a.attention, scratch.dx, p.o, p.o_bias, scratch.dattention, false, T);
   ops_.attention_backward({scratch.dattention, a.q, a.attention, a.lse, a.pages, batch.map, scratch.dq, scratch.dk,
                            scratch.dv, s.H, attention_scale()});
   ops_.rope({scratch.dq, rope_.cos(), rope_.sin(), batch.positions, T, s.H, s.D, true});
@@ -70,9 +74,9 @@ void Transformer::attention_backward(const TokenBatch& batch, const LayerActivat
                             parameters_.vector_gradient(p.k_norm), T * s.G, s.D, false});
   }
   norm(a.x_in, p.input_norm, all.normed, scratch.rstd, T, s.C);
-  linear_backward(all.normed, dq, p.q, p.q_bias, scratch.dnormed, false, T);
-  linear_backward(all.normed, dk, p.k, p.k_bias, scratch.dnormed, true, T);
-  linear_backward(all.normed, scratch.dv, p.v, p.v_bias, scratch.dnormed, true, T);
+  linear_backward(all.adapter, all.normed, dq, p.q, p.q_bias, scratch.dnormed, false, T);
+  linear_backward(all.adapter, all.normed, dk, p.k, p.k_bias, scratch.dnormed, true, T);
+  linear_backward(all.adapter, all.normed, scratch.dv, p.v, p.v_bias, scratch.dnormed, true, T);
   ops_.rms_norm_backward({scratch.dnormed, a.x_in, parameters_.vector(p.input_norm), scratch.rstd, scratch.dx,
                           parameters_.vector_gradient(p.input_norm), T, s.C, true});
 }

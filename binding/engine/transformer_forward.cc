@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "engine/error.h"
+#include "engine/lora.h"
 #include "engine/queue.h"
 #include "engine/transformer.h"
 
@@ -96,8 +97,10 @@ float Transformer::attention_scale() const {
   return static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape_.D)));
 }
 
-void Transformer::linear(const float* x, int weight, int bias, const float* residual, float* y, int64_t T) const {
+void Transformer::linear(const LoraAdapter* adapter, const float* x, int weight, int bias, const float* residual,
+                         float* y, int64_t T) const {
   ops_.linear_forward({x, parameters_.weight(weight), parameters_.vector(bias), residual, y, T});
+  if (adapter != nullptr) adapter->forward(ops_, weight, x, y, T);
 }
 
 void Transformer::norm(const float* x, int weight, float* y, float* rstd, int64_t rows, int64_t width) const {
@@ -123,9 +126,9 @@ void Transformer::attention_forward(const TokenBatch& batch, const LayerActivati
   const ModelShape& s = shape_;
   const int64_t T = batch.map.T;
   norm(a.x_in, p.input_norm, all.normed, nullptr, T, s.C);
-  linear(all.normed, p.q, p.q_bias, nullptr, s.qk_norm ? a.q_pre : a.q, T);
-  linear(all.normed, p.k, p.k_bias, nullptr, s.qk_norm ? a.k_pre : all.k, T);
-  linear(all.normed, p.v, p.v_bias, nullptr, all.v, T);
+  linear(all.adapter, all.normed, p.q, p.q_bias, nullptr, s.qk_norm ? a.q_pre : a.q, T);
+  linear(all.adapter, all.normed, p.k, p.k_bias, nullptr, s.qk_norm ? a.k_pre : all.k, T);
+  linear(all.adapter, all.normed, p.v, p.v_bias, nullptr, all.v, T);
   if (s.qk_norm) {
     norm(a.q_pre, p.q_norm, a.q, a.q_rstd, T * s.H, s.D);
     norm(a.k_pre, p.k_norm, all.k, a.k_rstd, T * s.G, s.D);
@@ -135,16 +138,16 @@ void Transformer::attention_forward(const TokenBatch& batch, const LayerActivati
   if (own_pages > 0) clear_pages(a.pages, own_pages);
   ops_.kv_write({all.k, all.v, a.pages, batch.map});
   ops_.attention_forward({a.q, a.pages, batch.map, a.attention, a.lse, s.H, attention_scale()});
-  linear(a.attention, p.o, p.o_bias, a.x_in, a.x_mid, T);
+  linear(all.adapter, a.attention, p.o, p.o_bias, a.x_in, a.x_mid, T);
 }
 
 void Transformer::mlp_forward(int64_t T, const LayerActivations& a, const LayerParameters& p, const Activations& all,
                               float* x_out) const {
   norm(a.x_mid, p.post_norm, all.normed, nullptr, T, shape_.C);
-  linear(all.normed, p.gate, p.gate_bias, nullptr, a.gate, T);
-  linear(all.normed, p.up, p.up_bias, nullptr, a.up, T);
+  linear(all.adapter, all.normed, p.gate, p.gate_bias, nullptr, a.gate, T);
+  linear(all.adapter, all.normed, p.up, p.up_bias, nullptr, a.up, T);
   ops_.swiglu_forward({a.gate, a.up, all.act, T, shape_.F});
-  linear(all.act, p.down, p.down_bias, a.x_mid, x_out, T);
+  linear(all.adapter, all.act, p.down, p.down_bias, a.x_mid, x_out, T);
 }
 
 }  // namespace toolgrad

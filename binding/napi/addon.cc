@@ -72,6 +72,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   register_advantages(env, exports);
   register_kernels(env, exports);
   register_model(env, exports);
+  register_values(env, exports);
+  register_lora(env, exports);
   register_kv_cache(env, exports);
   return exports;
 }

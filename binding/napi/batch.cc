@@ -81,9 +81,9 @@ LossInputs OwnedLossBatch::view() const {
 }
 
 OwnedLossBatch read_loss_batch(Napi::Value value, const ModelShape& shape) {
-  const Napi::Object object = read_object(
-      value, "batch",
-      {"tokens", "seqStarts", "temperature", "weight", "advantages", "oldLogprobs", "refLogprobs", "policyWeight"});
+  const Napi::Object object = read_object(value, "batch",
+                                          {"tokens", "seqStarts", "temperature", "weight", "advantages", "oldLogprobs",
+                                           "refLogprobs", "policyWeight", "value"});
   OwnedLossBatch owned;
   owned.batch = read_batch(object, shape);
   owned.temperature = read_temperature(property(object, "temperature"));

@@ -13,6 +13,7 @@
 #include "napi/batch.h"
 #include "napi/guard.h"
 #include "napi/job.h"
+#include "napi/lora.h"
 #include "napi/model.h"
 #include "napi/register.h"
 
@@ -25,6 +26,7 @@ constexpr int64_t kMostPages = int64_t{1} << 24;
 struct ModelCache {
   std::shared_ptr<Model> model;
   KvCache cache;
+  AdapterUse adapter;  // that its keys and values were made with
   int64_t bytes() const { return cache.bytes(); }
 };
 
@@ -48,12 +50,14 @@ Napi::Value number(const Napi::CallbackInfo& info, int64_t value) {
   return Napi::Number::New(info.Env(), static_cast<double>(value));
 }
 
-// kvOpen(model, pages): a handle.
+// kvOpen(model, pages, adapter?): a handle.
 Napi::Value kv_open(const Napi::CallbackInfo& info) {
   const HandleRef<Model> model = read_model(argument(info, 0));
   const int64_t pages = read_integer(argument(info, 1), "pages", 1, kMostPages);
-  auto cache = std::shared_ptr<ModelCache>(
-      new ModelCache{model->object, {model->object->shape(), model->object->options().dtype, pages}});
+  auto cache =
+      std::shared_ptr<ModelCache>(new ModelCache{model->object,
+                                                 {model->object->shape(), model->object->options().dtype, pages},
+                                                 read_adapter_use(argument(info, 2))});
   return make_handle<ModelCache>(info.Env(), std::move(cache), kCacheTag);
 }
 
@@ -141,7 +145,9 @@ Napi::Value kv_step(const Napi::CallbackInfo& info) {
   auto result = std::make_shared<StepResult>();
   return run_job(
       info.Env(),
-      [cache = handle->object, rows = std::move(rows), result] { *result = step(*cache->model, cache->cache, rows); },
+      [cache = handle->object, rows = std::move(rows), result] {
+        *result = step(*cache->model, cache->cache, rows, cache->adapter);
+      },
       [cache = handle->object, result](Napi::Env env) -> Napi::Value {
         cache->cache.commit(result->plan);
         auto tokens = Napi::Int32Array::New(env, result->tokens.size());

@@ -6,7 +6,7 @@
 
 namespace toolgrad {
 
-PolicyLossOptions read_loss_options(Napi::Value value) {
+PolicyLossOptions read_loss_options(Napi::Value value, bool with_value_part) {
   using Kind = PolicyLossOptions::Kind;
   using Kl = PolicyLossOptions::Kl;
   constexpr Named<Kind> kKinds[] = {{"cross_entropy", Kind::kCrossEntropy},
@@ -21,7 +21,9 @@ PolicyLossOptions read_loss_options(Napi::Value value) {
   const Napi::Object object =
       read_object(value, "loss",
                   {"kind", "clipLow", "clipHigh", "dualClip", "ratioCap", "kl", "klCoef", "klTimesRatio", "entropyCoef",
-                   "entropyWeight", "logRatioClamp", "sequenceLogRatioMax", "klClamp"});
+                   "entropyWeight", "logRatioClamp", "sequenceLogRatioMax", "klClamp", "value"});
+  if (!with_value_part && !is_absent(property(object, "value")))
+    throw_out_of_range(property(object, "value"), "nothing (the value loss belongs to Model.accumulate)", "loss.value");
   PolicyLossOptions o;
   const auto read_float = [&object](const char* key, float* option) {
     *option = static_cast<float>(number_or(object, key, static_cast<double>(*option)));

@@ -8,7 +8,7 @@
 namespace toolgrad {
 
 // LossOptions of lib/model/engine.ts; what is absent has the default of PolicyLossOptions. Unknown keys and names are
-// RangeErrors that list what there is.
-PolicyLossOptions read_loss_options(Napi::Value value);
+// RangeErrors that list what there is. `value` (values.h) is refused unless the caller reads it.
+PolicyLossOptions read_loss_options(Napi::Value value, bool with_value_part = false);
 
 }  // namespace toolgrad

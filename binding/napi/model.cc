@@ -14,8 +14,10 @@
 #include "napi/batch.h"
 #include "napi/guard.h"
 #include "napi/job.h"
+#include "napi/lora.h"
 #include "napi/losses.h"
 #include "napi/register.h"
+#include "napi/values.h"
 
 namespace toolgrad {
 
@@ -47,11 +49,8 @@ Napi::Float32Array to_float32(Napi::Env env, const std::vector<float>& values) {
   return array;
 }
 
-namespace {
-
-// Runs `work(model)` as a job; `resolve` makes the result, then V8 is told about memory the job took.
 Napi::Value model_job(Napi::Env env, const HandleRef<Model>& handle, std::function<void(Model&)> work,
-                      std::function<Napi::Value(Napi::Env)> resolve = nullptr) {
+                      std::function<Napi::Value(Napi::Env)> resolve) {
   return run_job(
       env, [model = handle->object, work = std::move(work)] { work(*model); },
       [handle, resolve = std::move(resolve)](Napi::Env e) {
@@ -60,11 +59,13 @@ Napi::Value model_job(Napi::Env env, const HandleRef<Model>& handle, std::functi
       });
 }
 
+namespace {
+
 ModelShape read_shape(Napi::Value value) {
   const Napi::Object object = read_object(
       value, "shape",
       {"vocabSize", "hiddenSize", "layers", "heads", "kvHeads", "headDim", "intermediateSize", "maxPositionEmbeddings",
-       "rmsNormEps", "ropeTheta", "ropeScaling", "tieWordEmbeddings", "qkvBias", "qkNorm"});
+       "rmsNormEps", "ropeTheta", "ropeScaling", "tieWordEmbeddings", "qkvBias", "qkNorm", "valueHead"});
   const auto integer = [&](const char* key) { return read_positive_integer(property(object, key), key); };
   const auto flag = [&](const char* key) { return read_boolean(property(object, key), key); };
   ModelShape s;
@@ -90,6 +91,7 @@ ModelShape read_shape(Napi::Value value) {
   s.tied = flag("tieWordEmbeddings");
   s.qkv_bias = flag("qkvBias");
   s.qk_norm = flag("qkNorm");
+  s.value_head = boolean_or(object, "valueHead", false);
   check_shape(s);
   return s;
 }
@@ -103,13 +105,14 @@ DType read_dtype(Napi::Value value) {
 
 ModelOptions read_options(Napi::Value value) {
   constexpr int64_t kMostThreads = 1024;
-  const Napi::Object object = read_object(value, "options", {"dtype", "trainable", "threads", "isa"});
+  const Napi::Object object = read_object(value, "options", {"dtype", "trainable", "threads", "isa", "lora"});
   ModelOptions options;
   options.dtype = read_dtype(property(object, "dtype"));
   options.trainable = boolean_or(object, "trainable", false);
   options.threads = static_cast<int>(read_integer(property(object, "threads"), "threads", 1, kMostThreads));
   const std::string isa = string_or(object, "isa", "");
   options.isa = isa.empty() ? isa_from_environment() : isa_from_name(isa);
+  options.lora = read_lora(property(object, "lora"));
   return options;
 }
 
@@ -121,12 +124,13 @@ std::vector<std::string> read_paths(Napi::Value value, const char* name) {
   return paths;
 }
 
-// modelOpen(shape, options, {files} | {seed, initStd}): promise of a handle.
+// modelOpen(shape, options, {files, valueHead?} | {seed, initStd}): promise of a handle; valueHead is the path of a
+// value head's file.
 Napi::Value model_open(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const ModelShape shape = read_shape(argument(info, 0));
   const ModelOptions options = read_options(argument(info, 1));
-  const Napi::Object source = read_object(argument(info, 2), "source", {"files", "seed", "initStd"});
+  const Napi::Object source = read_object(argument(info, 2), "source", {"files", "valueHead", "seed", "initStd"});
   std::vector<std::string> files;
   uint64_t seed = 0;
   double std = 0;
@@ -137,6 +141,7 @@ Napi::Value model_open(const Napi::CallbackInfo& info) {
     std = read_number(property(source, "initStd"), "initStd");
     if (!(std > 0)) throw_out_of_range(property(source, "initStd"), "number above 0", "initStd");
   }
+  const std::string value_head = string_or(source, "valueHead", "");
   auto opened = std::make_shared<std::shared_ptr<Model>>();
   return run_job(
       env,
@@ -147,6 +152,7 @@ Napi::Value model_open(const Napi::CallbackInfo& info) {
         } else {
           model->load(*ModelWeights::open(files));
         }
+        if (!value_head.empty()) model->load_value_head(value_head);
         *opened = std::move(model);
       },
       [opened](Napi::Env e) { return make_handle<Model>(e, std::move(*opened), kModelTag); });
@@ -158,6 +164,7 @@ Napi::Object to_memory_plan(Napi::Env env, const MemoryPlan& plan) {
   result.Set("masterBytes", static_cast<double>(plan.master_bytes));
   result.Set("momentBytes", static_cast<double>(plan.moment_bytes));
   result.Set("gradientBytes", static_cast<double>(plan.gradient_bytes));
+  result.Set("adapterBytes", static_cast<double>(plan.adapter_bytes));
   result.Set("activationBytesPerToken", static_cast<double>(plan.activation_bytes_per_token));
   result.Set("activationBytesFixed", static_cast<double>(plan.activation_bytes_fixed));
   result.Set("kvBytesPerPage", static_cast<double>(plan.kv_bytes_per_page));
@@ -165,11 +172,12 @@ Napi::Object to_memory_plan(Napi::Env env, const MemoryPlan& plan) {
   return result;
 }
 
-// planMemory(shape, dtype, trainable): the MemoryPlan of lib/model/engine.ts, before anything is allocated.
+// planMemory(shape, dtype, trainable, lora?): the MemoryPlan of lib/model/engine.ts, before anything is allocated.
 Napi::Value plan_memory_for(const Napi::CallbackInfo& info) {
   const ModelShape shape = read_shape(argument(info, 0));
   const DType dtype = read_dtype(argument(info, 1));
-  return to_memory_plan(info.Env(), plan_memory(shape, dtype, read_boolean(argument(info, 2), "trainable")));
+  const bool trainable = read_boolean(argument(info, 2), "trainable");
+  return to_memory_plan(info.Env(), plan_memory(shape, dtype, trainable, read_lora(argument(info, 3))));
 }
 
 // modelInfo(model): {parameterCount, parameterNames, isa, threads}.
@@ -209,7 +217,7 @@ Napi::Value model_dispose(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// modelScore(model, batch, temperature, wanted?): promise of {logprobs, entropies}.
+// modelScore(model, batch, temperature, wanted?, adapter?): promise of {logprobs, entropies}.
 Napi::Value model_score(const Napi::CallbackInfo& info) {
   const HandleRef<Model> handle = read_model(argument(info, 0));
   OwnedBatch batch = read_batch(read_object(argument(info, 1), "batch"), handle->object->shape());
@@ -219,6 +227,7 @@ Napi::Value model_score(const Napi::CallbackInfo& info) {
     const std::span<uint8_t> given = read_uint8(argument(info, 3), "wanted", batch.T());
     wanted.assign(given.begin(), given.end());
   }
+  const AdapterUse use = read_adapter_use(argument(info, 4));
   struct Result {
     std::vector<float> logprobs, entropies;
   };
@@ -229,7 +238,7 @@ Napi::Value model_score(const Napi::CallbackInfo& info) {
         result->logprobs.resize(batch.tokens.size());
         result->entropies.resize(batch.tokens.size());
         model.score(batch.view(), temperature, wanted.empty() ? nullptr : wanted.data(), result->logprobs.data(),
-                    result->entropies.data());
+                    result->entropies.data(), use);
       },
       [result](Napi::Env env) -> Napi::Value {
         auto object = Napi::Object::New(env);
@@ -249,10 +258,12 @@ Napi::Value floats_job(Napi::Env env, const HandleRef<Model>& handle, std::funct
 struct RowsRequest {
   OwnedBatch batch;
   std::vector<int32_t> positions;
+  AdapterUse use;
 };
 RowsRequest read_rows_request(const Napi::CallbackInfo& info, const ModelShape& shape) {
   constexpr int64_t kMostValues = int64_t{1} << 28;  // 1 GiB of fp32
-  RowsRequest request{read_batch(read_object(argument(info, 1), "batch"), shape), {}};
+  RowsRequest request{
+      read_batch(read_object(argument(info, 1), "batch"), shape), {}, read_adapter_use(argument(info, 3))};
   const std::span<int32_t> positions = read_int32(argument(info, 2), "positions");
   if (static_cast<int64_t>(positions.size()) * shape.V > kMostValues)
     throw_out_of_range(argument(info, 2), "at most " + std::to_string(kMostValues / shape.V) + " rows", "positions");
@@ -265,13 +276,13 @@ RowsRequest read_rows_request(const Napi::CallbackInfo& info, const ModelShape& 
   return request;
 }
 
-// modelLogits(model, batch, positions), modelHidden(model, batch, positions): promise of a Float32Array [rows, V or C].
+// modelLogits(model, batch, positions, adapter?), modelHidden(…): promise of a Float32Array [rows, V or C].
 Napi::Value model_logits(const Napi::CallbackInfo& info) {
   const HandleRef<Model> handle = read_model(argument(info, 0));
   return floats_job(info.Env(), handle, [request = read_rows_request(info, handle->object->shape())](Model& model) {
     std::vector<float> out(request.positions.size() * static_cast<size_t>(model.shape().V));
     model.logits(request.batch.view(), request.positions.data(), static_cast<int64_t>(request.positions.size()),
-                 out.data());
+                 out.data(), request.use);
     return out;
   });
 }
@@ -280,7 +291,7 @@ Napi::Value model_hidden(const Napi::CallbackInfo& info) {
   return floats_job(info.Env(), handle, [request = read_rows_request(info, handle->object->shape())](Model& model) {
     std::vector<float> out(request.positions.size() * static_cast<size_t>(model.shape().C));
     model.hidden(request.batch.view(), request.positions.data(), static_cast<int64_t>(request.positions.size()),
-                 out.data());
+                 out.data(), request.use);
     return out;
   });
 }
@@ -296,19 +307,30 @@ Napi::Value model_accumulate(const Napi::CallbackInfo& info) {
   const HandleRef<Model> handle = read_model(argument(info, 0));
   require_trainable(*handle->object, "accumulate");
   OwnedLossBatch batch = read_loss_batch(argument(info, 1), handle->object->shape());
-  const PolicyLossOptions options = read_loss_options(argument(info, 2));
+  const PolicyLossOptions options = read_loss_options(argument(info, 2), true);
+  const OwnedValuePart value = read_value_part(argument(info, 1).As<Napi::Object>(),
+                                               argument(info, 2).As<Napi::Object>(), batch.batch, *handle->object);
   struct Result {
     PolicyLossStats stats;
-    std::vector<float> logprobs;
+    ValueLossStats value_stats;
+    std::vector<float> logprobs, values;
   };
   auto result = std::make_shared<Result>();
   return model_job(
       info.Env(), handle,
       [=](Model& model) {
         result->logprobs.resize(batch.weight.size());
-        result->stats = model.accumulate(batch.batch.view(), batch.view(), options, result->logprobs.data());
+        result->values.resize(value.weight.size());
+        ValuePart part = value.view(result->values.data());
+        result->stats = model.accumulate(batch.batch.view(), batch.view(), options, result->logprobs.data(),
+                                         value.present ? &part : nullptr);
+        result->value_stats = part.stats;
       },
-      [result](Napi::Env env) -> Napi::Value { return to_loss_result(env, result->stats, result->logprobs); });
+      [result, with_value = value.present](Napi::Env env) -> Napi::Value {
+        Napi::Object object = to_loss_result(env, result->stats, result->logprobs);
+        if (with_value) object.Set("value", to_value_result(env, result->value_stats, result->values));
+        return object;
+      });
 }
 
 // modelZeroGradients(model): promise.
@@ -325,27 +347,37 @@ Napi::Value model_reset_optimizer(const Napi::CallbackInfo& info) {
   return model_job(info.Env(), handle, [](Model& model) { model.reset_optimizer(); });
 }
 
-int read_parameter(const Napi::CallbackInfo& info, const Model& model) {
-  return model.parameters().layout().find(read_string(argument(info, 1), "name"));
+// A parameter by name: of the model, or of its adapter (PEFT's names begin so). It lives as long as the model.
+struct NamedParameter {
+  Parameters* of;
+  int index;
+  const Parameter& place() const { return of->layout().all()[static_cast<size_t>(index)]; }
+};
+NamedParameter read_parameter(const Napi::CallbackInfo& info, Model& model) {
+  const std::string name = read_string(argument(info, 1), "name");
+  Parameters& of = name.rfind("base_model.", 0) == 0 ? model.trained() : model.parameters();
+  return {&of, of.layout().find(name)};
 }
 
 // modelGradient(model, name), modelParameter(model, name): promise of a row-major Float32Array.
 Napi::Value model_gradient(const Napi::CallbackInfo& info) {
   const HandleRef<Model> handle = read_model(argument(info, 0));
   require_trainable(*handle->object, "gradient");
-  return floats_job(info.Env(), handle, [index = read_parameter(info, *handle->object)](Model& model) {
-    const Parameter& p = model.parameters().layout().all()[static_cast<size_t>(index)];
-    std::vector<float> values(static_cast<size_t>(p.elements()));
-    model.parameters().read_rows(ParameterArena::kGradient, index, 0, p.rows, values.data());
+  const NamedParameter p = read_parameter(info, *handle->object);
+  if (!p.of->trainable())
+    throw Error("ERR_NOT_TRAINABLE", "gradient: expected a parameter of the adapter but \"" + p.place().name +
+                                         "\" belongs to the frozen base");
+  return floats_job(info.Env(), handle, [p](Model&) {
+    std::vector<float> values(static_cast<size_t>(p.place().elements()));
+    p.of->read_rows(ParameterArena::kGradient, p.index, 0, p.place().rows, values.data());
     return values;
   });
 }
 Napi::Value model_parameter(const Napi::CallbackInfo& info) {
   const HandleRef<Model> handle = read_model(argument(info, 0));
-  return floats_job(info.Env(), handle, [index = read_parameter(info, *handle->object)](Model& model) {
-    const Parameter& p = model.parameters().layout().all()[static_cast<size_t>(index)];
-    std::vector<float> values(static_cast<size_t>(p.elements()));
-    model.parameters().get(index, values.data());
+  return floats_job(info.Env(), handle, [p = read_parameter(info, *handle->object)](Model&) {
+    std::vector<float> values(static_cast<size_t>(p.place().elements()));
+    p.of->get(p.index, values.data());
     return values;
   });
 }
@@ -353,11 +385,10 @@ Napi::Value model_parameter(const Napi::CallbackInfo& info) {
 // modelSetParameter(model, name, values): promise. The values are copied.
 Napi::Value model_set_parameter(const Napi::CallbackInfo& info) {
   const HandleRef<Model> handle = read_model(argument(info, 0));
-  const int index = read_parameter(info, *handle->object);
-  const int64_t elements = handle->object->parameters().layout().all()[static_cast<size_t>(index)].elements();
-  const std::span<float> given = read_float32(argument(info, 2), "values", elements);
-  return model_job(info.Env(), handle, [index, values = std::vector<float>(given.begin(), given.end())](Model& model) {
-    model.set_parameter(index, values);
+  const NamedParameter p = read_parameter(info, *handle->object);
+  const std::span<float> given = read_float32(argument(info, 2), "values", p.place().elements());
+  return model_job(info.Env(), handle, [p, values = std::vector<float>(given.begin(), given.end())](Model& model) {
+    model.set_parameter(*p.of, p.index, values);
   });
 }
 
@@ -374,14 +405,19 @@ Napi::Value model_update(const Napi::CallbackInfo& info) {
   constexpr double kNoBound = 1e300;
   const HandleRef<Model> handle = read_model(argument(info, 0));
   require_trainable(*handle->object, "update");
-  const Napi::Object object =
-      read_object(argument(info, 1), "options", {"lr", "beta1", "beta2", "eps", "weightDecay", "maxGradNorm"});
-  const AdamWOptions options{read_in(object, "lr", 0, kNoBound),
-                             read_in(object, "beta1", 0, 1),
-                             read_in(object, "beta2", 0, 1),
-                             read_in(object, "eps", 0, kNoBound),
-                             read_in(object, "weightDecay", 0, kNoBound),
-                             read_in(object, "maxGradNorm", 0, kNoBound)};
+  const Napi::Object object = read_object(
+      argument(info, 1), "options", {"lr", "beta1", "beta2", "eps", "weightDecay", "maxGradNorm", "valueLr", "only"});
+  AdamWOptions options{read_in(object, "lr", 0, kNoBound),
+                       read_in(object, "beta1", 0, 1),
+                       read_in(object, "beta2", 0, 1),
+                       read_in(object, "eps", 0, kNoBound),
+                       read_in(object, "weightDecay", 0, kNoBound),
+                       read_in(object, "maxGradNorm", 0, kNoBound)};
+  if (!is_absent(property(object, "valueLr"))) options.value_lr = read_in(object, "valueLr", 0, kNoBound);
+  const std::string only = string_or(object, "only", "");
+  if (!only.empty() && only != "value_head") throw_out_of_range(property(object, "only"), "\"value_head\"", "only");
+  options.value_head_only = !only.empty();
+  if (options.value_lr >= 0 || options.value_head_only) handle->object->require_value_head("update");
   auto result = std::make_shared<UpdateResult>();
   return model_job(
       info.Env(), handle, [=](Model& model) { *result = model.update(options); },

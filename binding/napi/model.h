@@ -8,6 +8,7 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -58,6 +59,10 @@ constexpr napi_type_tag kModelTag = {0x5a3f1c0e9b7d4426, 0x8f61e2d70c35ba91};
 
 /// The model handle in `value`; with its model present unless `may_be_disposed`.
 HandleRef<Model> read_model(Napi::Value value, bool may_be_disposed = false);
+
+/// Runs `work(model)` as a job; `resolve` makes the result (default undefined), then V8 is told about memory the job took.
+Napi::Value model_job(Napi::Env env, const HandleRef<Model>& handle, std::function<void(Model&)> work,
+                      std::function<Napi::Value(Napi::Env)> resolve = nullptr);
 
 /// A float array of JavaScript from native memory.
 Napi::Float32Array to_float32(Napi::Env env, const std::vector<float>& values);

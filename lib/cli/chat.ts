@@ -16,6 +16,7 @@ interface ChatFlags {
   tokens: string;
   seed: string;
   dtype: string;
+  base?: string;
   system?: string;
 }
 
@@ -23,12 +24,13 @@ export function chatCommand(program: Command): void {
   program
     .command('chat')
     .description('talk to a model in the terminal, or pipe one message a line')
-    .argument('<model>', 'Hugging Face folder, GGUF file, or checkpoint of a run')
+    .argument('<model>', 'Hugging Face folder, GGUF file, LoRA adapter, or checkpoint of a run')
     .option('--temperature <t>', '0 = always the likeliest token', '0')
     .option('--top-p <p>', 'sample from the likeliest tokens that make up this share', '1')
     .option('--tokens <n>', 'longest answer', '256')
     .option('--seed <n>', 'seed for sampling', '0')
     .option('--dtype <dtype>', 'bfloat16 or float32', 'bfloat16')
+    .option('--base <model>', 'model below an adapter, instead of the one its config names')
     .option('--system <text>', 'system message')
     .addHelpText('after', '\nExample:\n  toolgrad chat ./SmolLM2-135M-Instruct')
     .action((model: string, flags: ChatFlags) => chat(model, flags));
@@ -64,7 +66,7 @@ async function chat(path: string, flags: ChatFlags): Promise<void> {
   if (flags.dtype !== 'bfloat16' && flags.dtype !== 'float32') {
     throw new ToolgradError('ERR_USAGE', `--dtype: expected bfloat16 or float32, found ${flags.dtype}`);
   }
-  const { model, tokenizer } = await openModel(path, { dtype: flags.dtype });
+  const { model, tokenizer } = await openModel(path, { dtype: flags.dtype, base: flags.base ?? null });
   try {
     // Models that take a hundred thousand tokens get what fits into a quarter of the memory.
     const { kvPageTokens, kvBytesPerPage } = model.memory;

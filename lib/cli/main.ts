@@ -11,8 +11,10 @@ import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
 import { Interrupted } from './interrupt.ts';
+import { mergeCommand } from './merge.ts';
 import { serveCommand } from './serve.ts';
 import { showCommand } from './show.ts';
+import { tasksCommand } from './tasks.ts';
 import { trainCommand } from './train.ts';
 
 /** Codes of errors that are the user's to mend before anything ran. */
@@ -35,8 +37,10 @@ async function main(): Promise<number> {
     trainCommand,
     evalCommand,
     chatCommand,
+    mergeCommand,
     serveCommand,
     showCommand,
+    tasksCommand,
     doctorCommand,
   ];
   for (const add of commands) {

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { ToolgradError } from '../errors.ts';
 import type { Config } from '../run/config.ts';
 import { formatConfig, parseConfig } from '../run/yaml.ts';
+import { memoryPlan } from '../train/memory.ts';
 import { openSetup, toolLimits } from '../train/setup.ts';
 import { type TrainResult, train } from '../train/train.ts';
 import { bytes } from '../view/format.ts';
@@ -99,22 +100,10 @@ async function dryRun(config: Config): Promise<void> {
   const setup = await openSetup(config);
   try {
     const { model, cache, microBatchTokens } = setup;
-    const { memory } = model;
-    const activations = memory.activationBytesPerToken * microBatchTokens + memory.activationBytesFixed;
-    const kv = cache.pagesTotal * memory.kvBytesPerPage;
-    const total =
-      memory.weightBytes + memory.masterBytes + memory.momentBytes + memory.gradientBytes + activations + kv;
+    const plan = memoryPlan(config, model.memory, cache.pagesTotal, microBatchTokens);
     process.stdout.write(`# resolved config\n${formatConfig(config)}\n# memory plan\n`);
-    for (const [name, count] of [
-      ['weights', memory.weightBytes],
-      ['fp32 masters', memory.masterBytes],
-      ['moments', memory.momentBytes],
-      ['gradients', memory.gradientBytes],
-      [`activations (${microBatchTokens} tokens a micro-batch)`, activations],
-      [`KV cache (${cache.pagesTotal} pages of ${memory.kvPageTokens} tokens)`, kv],
-      ['total', total],
-    ] as const) {
-      process.stdout.write(`${name.padEnd(44)} ${bytes(count).padStart(10)}\n`);
+    for (const [name, count] of plan) {
+      process.stdout.write(`${name.padEnd(56)} ${bytes(count).padStart(10)}\n`);
     }
     const result = await setup.tool.run({
       callId: 'dry-run',

@@ -11,6 +11,9 @@
 
 export type WeightDtype = 'bfloat16' | 'float32';
 
+/** With which adapter a pass of a LoRA model runs: its own, none (the base to the bit), or the frozen second one. */
+export type AdapterUse = 'on' | 'off' | 'reference';
+
 export interface PackedBatch {
   readonly tokens: Int32Array;
   /** [S + 1], ascending, seqStarts[0] = 0, seqStarts[S] = T. No empty sequence. */
@@ -50,6 +53,17 @@ export interface LossOptions {
   readonly logRatioClamp?: number;
   readonly sequenceLogRatioMax?: number;
   readonly klClamp?: number;
+  /** The critic's loss on the same pass; needs `value` in the batch. */
+  readonly value?: ValueLossOptions;
+}
+
+/** 0.5 * max((v - R)^2, (clip(v, old - clip, old + clip) - R)^2) per token, weighted, times `coef` in the total loss. */
+export interface ValueLossOptions {
+  /** 0 = no clipping. */
+  readonly clip: number;
+  readonly coef: number;
+  /** The gradient stops at the hidden states: only the value head learns. Default false. */
+  readonly detachTrunk?: boolean;
 }
 
 export interface LossBatch extends PackedBatch {
@@ -64,10 +78,23 @@ export interface LossBatch extends PackedBatch {
   readonly refLogprobs?: Float32Array;
   /** [T] factor of the policy term, without gradient (off-policy correction); default 1. */
   readonly policyWeight?: Float32Array;
+  /** The critic's inputs; the model needs a value head. Tokens may be in either loss, both or none. */
+  readonly value?: ValueBatch;
+}
+
+/** Token-aligned like everything in the batch: V for token t is read at the row that predicts t. */
+export interface ValueBatch {
+  /** [T] the targets. */
+  readonly returns: Float32Array;
+  /** [T] values at the start of the rollout batch; may be absent when clip is 0. */
+  readonly oldValues?: Float32Array;
+  /** [T] mask times reduction factor; 0 = token not in the value loss, its other entries are not read. */
+  readonly weight: Float32Array;
 }
 
 /** Sums and counts over the tokens with weight != 0, so that micro-batches can be added. */
 export interface LossResult {
+  /** The total, coef * value.loss included. */
   readonly loss: number;
   readonly policyLoss: number;
   readonly klLoss: number;
@@ -85,6 +112,25 @@ export interface LossResult {
   readonly entropySum: number;
   /** [T] log-probs recomputed in this pass, 0 where weight is 0. */
   readonly logprobs: Float32Array;
+  /** Present when the batch has `value`. */
+  readonly value?: ValueLossResult;
+}
+
+/** Sums and counts over the tokens in the value loss; explained variance = 1 - Var(R - V) / Var(R). */
+export interface ValueLossResult {
+  /** Without coef. */
+  readonly loss: number;
+  readonly tokens: number;
+  /** Tokens whose clipped square is the larger one: they have no gradient. */
+  readonly clipCount: number;
+  readonly valueSum: number;
+  readonly returnSum: number;
+  readonly returnSquares: number;
+  /** Of R - V. */
+  readonly residualSum: number;
+  readonly residualSquares: number;
+  /** [T] values of this pass, 0 where the value weight is 0. */
+  readonly values: Float32Array;
 }
 
 export interface AdamWOptions {
@@ -96,12 +142,19 @@ export interface AdamWOptions {
   readonly weightDecay: number;
   /** Clip the global gradient norm to this; 0 = no clipping. */
   readonly maxGradNorm: number;
+  /** Learning rate of the value head; default lr. */
+  readonly valueLr?: number;
+  /**
+   * `value_head`: update nothing else, by the norm of its own gradient (a critic's warm-up on the policy's trunk). Everything
+   * else stays to the bit, its moments and step count and the model's version included; all gradients are cleared.
+   */
+  readonly only?: 'value_head';
 }
 
 export interface UpdateResult {
   readonly gradNorm: number;
   readonly clipped: boolean;
-  /** Optimizer steps taken so far, this one included. */
+  /** Optimizer steps taken so far, this one included; with `only` those of the value head. */
   readonly step: number;
 }
 
@@ -110,6 +163,8 @@ export interface MemoryPlan {
   readonly masterBytes: number;
   readonly momentBytes: number;
   readonly gradientBytes: number;
+  /** Weights of one LoRA adapter, 0 without; masters (none), moments and gradients are then the adapter's alone. */
+  readonly adapterBytes: number;
   readonly activationBytesPerToken: number;
   readonly activationBytesFixed: number;
   readonly kvBytesPerPage: number;
@@ -180,10 +235,17 @@ export interface EngineModel {
   readonly dtype: WeightDtype;
   readonly isa: string;
   readonly memory: MemoryPlan;
-  /** Updates the weights have seen: grows by one with every update(), and is restored by loadOptimizer(). */
+  /** Whether the model has a value head: parameters value_head.weight [1, hiddenSize] and value_head.bias [1], fp32. */
+  readonly valueHead: boolean;
+  /** Updates the weights have seen: grows by one with every update() of all parameters; restored by loadOptimizer(). */
   readonly version: number;
   /** Log-probs and entropies of tokens with wanted[t] != 0 (default: all but each first token). No gradients. */
-  score(batch: PackedBatch, temperature: number, wanted?: Uint8Array): Promise<Scores>;
+  score(batch: PackedBatch, temperature: number, wanted?: Uint8Array, adapter?: AdapterUse): Promise<Scores>;
+  /**
+   * Values [T] of tokens with wanted[t] != 0 (default: all but each first token), 0 elsewhere; V for token t is read where t
+   * is predicted. No gradients, no vocabulary. Without a value head: ERR_NO_VALUE_HEAD.
+   */
+  values(batch: PackedBatch, wanted?: Uint8Array): Promise<Float32Array>;
   /** Logits [rows, vocab] at the given packed positions (for tests and tools; small row counts). */
   logits(batch: PackedBatch, positions: Int32Array): Promise<Float32Array>;
   /** Forward, loss, backward; gradients accumulate until update() or zeroGradients(). */
@@ -200,7 +262,7 @@ export interface EngineModel {
   /** Moments and their step count back to zero, as at the start of a new phase; weights, gradients and version stay. */
   resetOptimizer(): Promise<void>;
   openKvCache(pages: number): KvCache;
-  /** HF safetensors in the compute dtype; written to a temporary name, synced, renamed. */
+  /** HF safetensors in the compute dtype, without a value head; written to a temporary name, synced, renamed. */
   saveWeights(path: string): Promise<void>;
   /** fp32 masters, moments and step count; together with nothing else they restore training to the bit. */
   saveOptimizer(path: string): Promise<void>;

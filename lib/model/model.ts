@@ -6,13 +6,15 @@
  * ended; every later call throws ERR_DISPOSED. Misuse throws TypeError or RangeError synchronously; failures of the engine
  * reject with a ToolgradError.
  */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
-import { duringOperation, ToolgradError } from '../errors.ts';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { ToolgradError } from '../errors.ts';
 import { native } from '../native.ts';
+import { loadAdapter, loraOf, saveAdapter } from './adapter.ts';
 import { type ModelConfig, toHfConfig } from './config.ts';
 import type {
   AdamWOptions,
+  AdapterUse,
   EngineModel,
   KvCache,
   LossBatch,
@@ -21,13 +23,15 @@ import type {
   MemoryPlan,
   PackedBatch,
   Scores,
-  StepResult,
-  StepRow,
   UpdateResult,
   WeightDtype,
 } from './engine.ts';
 import { type ModelSource, openModelFiles } from './files.ts';
-import type { KvHandle, ModelHandle, NativeModelInfo, NativeShape } from './native-model.ts';
+import { type FolderFiles, writeFiles } from './folder.ts';
+import { type Lora, type LoraOptions, nativeLora, resolveLora } from './lora.ts';
+import { NativeKvCache } from './native-cache.ts';
+import { job, runs } from './native-call.ts';
+import type { ModelHandle, NativeModelInfo, NativeShape } from './native-model.ts';
 import { defaultThreads, positiveInteger } from './threads.ts';
 
 export interface ModelOptions {
@@ -37,6 +41,12 @@ export interface ModelOptions {
   readonly trainable?: boolean;
   /** Threads of the kernels; default TOOLGRAD_THREADS, else the processors available. Never changes a bit of a result. */
   readonly threads?: number;
+  /**
+   * Add a critic's value head: zero, or as in the value_head.safetensors that save() wrote beside the weights. Default false.
+   */
+  readonly valueHead?: boolean;
+  /** An adapter over the frozen model; `trainable` then speaks of the adapter. */
+  readonly lora?: LoraOptions;
 }
 
 export interface CreateOptions extends ModelOptions {
@@ -46,22 +56,10 @@ export interface CreateOptions extends ModelOptions {
   readonly initStd?: number;
 }
 
-function runs<T>(operation: string, call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    throw duringOperation(operation, error);
-  }
-}
+/** The value head's file, beside the weights. */
+const kValueHeadFile = 'value_head.safetensors';
 
-/** A native call that gives a promise: throws misuse at once, names the operation in whatever fails later. */
-function job<T>(operation: string, call: () => Promise<T>): Promise<T> {
-  return runs(operation, call).catch((error: unknown) => {
-    throw duringOperation(operation, error);
-  });
-}
-
-function shapeOf(config: ModelConfig): NativeShape {
+function shapeOf(config: ModelConfig, valueHead = false): NativeShape {
   return {
     vocabSize: config.vocabSize,
     hiddenSize: config.hiddenSize,
@@ -77,11 +75,14 @@ function shapeOf(config: ModelConfig): NativeShape {
     tieWordEmbeddings: config.tieWordEmbeddings,
     qkvBias: config.qkvBias,
     qkNorm: config.qkNorm,
+    valueHead,
   };
 }
 
 function nativeOptions(options: ModelOptions) {
+  const { lora } = options;
   return {
+    ...(lora === undefined ? {} : { lora: nativeLora(resolveLora(lora), lora.seed) }),
     dtype: options.dtype ?? 'bfloat16',
     trainable: options.trainable ?? false,
     threads: options.threads === undefined ? defaultThreads() : positiveInteger(options.threads, 'threads'),
@@ -90,10 +91,18 @@ function nativeOptions(options: ModelOptions) {
 
 /**
  * What a model of this config will take, in bytes, before anything is allocated. Activations of a pass over T tokens:
- * activationBytesFixed + T * activationBytesPerToken (trainable: of accumulate(), else of score()).
+ * activationBytesFixed + T * activationBytesPerToken (trainable: of accumulate(), else of score()). With `lora` the weights
+ * are frozen, and masters, moments and gradients are the adapter's.
  */
-export function planMemory(config: ModelConfig, dtype: WeightDtype, trainable: boolean): MemoryPlan {
-  return runs('planMemory', () => native().planMemory(shapeOf(config), dtype, trainable));
+export function planMemory(
+  config: ModelConfig,
+  dtype: WeightDtype,
+  trainable: boolean,
+  lora?: LoraOptions,
+  valueHead = false,
+): MemoryPlan {
+  const adapter = lora === undefined ? undefined : nativeLora(resolveLora(lora));
+  return runs('planMemory', () => native().planMemory(shapeOf(config, valueHead), dtype, trainable, adapter));
 }
 
 /** Bytes of memory this process may still take. */
@@ -109,10 +118,15 @@ export function availableMemory(): number {
 export async function loadModel(source: string | ModelSource, options: ModelOptions = {}): Promise<Model> {
   const files = typeof source === 'string' ? openModelFiles(source) : source;
   const checked = nativeOptions(options);
+  const valueHead = options.valueHead ?? false;
+  const headFile = join(dirname(files.weightFiles[0]!), kValueHeadFile);
   const handle = await job('loadModel', () =>
-    native().modelOpen(shapeOf(files.config), checked, { files: files.weightFiles }),
+    native().modelOpen(shapeOf(files.config, valueHead), checked, {
+      files: files.weightFiles,
+      ...(valueHead && existsSync(headFile) ? { valueHead: headFile } : {}),
+    }),
   );
-  return new Model(handle, files.config, checked.dtype, checked.trainable);
+  return new Model(handle, files.config, checked.dtype, checked.trainable, options.lora, valueHead);
 }
 
 /**
@@ -122,12 +136,13 @@ export async function loadModel(source: string | ModelSource, options: ModelOpti
 export async function createModel(config: ModelConfig, options: CreateOptions = {}): Promise<Model> {
   const checked = nativeOptions(options);
   const handle = await job('createModel', () =>
-    native().modelOpen(shapeOf(config), checked, {
+    native().modelOpen(shapeOf(config, options.valueHead), checked, {
       seed: options.seed ?? 0n,
       initStd: options.initStd ?? 0.02,
     }),
   );
-  return new Model(handle, config, checked.dtype, checked.trainable);
+  const { lora, valueHead = false } = options;
+  return new Model(handle, config, checked.dtype, checked.trainable, lora, valueHead);
 }
 
 /** A model on the engine; make one with loadModel or createModel. */
@@ -135,22 +150,41 @@ export class Model implements EngineModel {
   readonly config: ModelConfig;
   readonly dtype: WeightDtype;
   readonly trainable: boolean;
+  readonly valueHead: boolean;
   readonly memory: MemoryPlan;
   readonly parameterCount: number;
   /** Hugging Face names of all parameters; a tied head has none of its own. */
   readonly parameterNames: readonly string[];
   readonly isa: string;
   readonly threads: number;
+  /** The adapter's options; null for a model without one. */
+  readonly lora: Lora | null;
+  /** PEFT names of the adapter's parameters, for parameter(), setParameter() and gradient(); empty without one. */
+  readonly adapterNames: readonly string[];
+  /** Parameters of the adapter, 0 without one; `parameterCount` is that of the base. */
+  readonly adapterParameterCount: number;
   readonly #handle: ModelHandle;
   readonly #caches = new Set<NativeKvCache>();
 
-  constructor(handle: ModelHandle, config: ModelConfig, dtype: WeightDtype, trainable: boolean) {
+  constructor(
+    handle: ModelHandle,
+    config: ModelConfig,
+    dtype: WeightDtype,
+    trainable: boolean,
+    lora?: LoraOptions,
+    valueHead = false,
+  ) {
     const info: NativeModelInfo = native().modelInfo(handle);
     this.#handle = handle;
     this.config = config;
     this.dtype = dtype;
     this.trainable = trainable;
-    this.memory = planMemory(config, dtype, trainable);
+    this.valueHead = valueHead;
+    this.memory = planMemory(config, dtype, trainable, lora, valueHead);
+    this.lora = lora === undefined ? null : resolveLora(lora);
+    const adapter = lora === undefined ? null : native().modelAdapterInfo(handle);
+    this.adapterNames = adapter?.parameterNames ?? [];
+    this.adapterParameterCount = adapter?.parameterCount ?? 0;
     this.parameterCount = info.parameterCount;
     this.parameterNames = info.parameterNames;
     this.isa = info.isa;
@@ -161,17 +195,21 @@ export class Model implements EngineModel {
     return runs('version', () => native().modelVersion(this.#handle));
   }
 
-  score(batch: PackedBatch, temperature: number, wanted?: Uint8Array): Promise<Scores> {
-    return job('score', () => native().modelScore(this.#handle, batch, temperature, wanted));
+  score(batch: PackedBatch, temperature: number, wanted?: Uint8Array, adapter?: AdapterUse): Promise<Scores> {
+    return job('score', () => native().modelScore(this.#handle, batch, temperature, wanted, adapter));
   }
 
-  logits(batch: PackedBatch, positions: Int32Array): Promise<Float32Array> {
-    return job('logits', () => native().modelLogits(this.#handle, batch, positions));
+  values(batch: PackedBatch, wanted?: Uint8Array): Promise<Float32Array> {
+    return job('values', () => native().modelValues(this.#handle, batch, wanted));
+  }
+
+  logits(batch: PackedBatch, positions: Int32Array, adapter?: AdapterUse): Promise<Float32Array> {
+    return job('logits', () => native().modelLogits(this.#handle, batch, positions, adapter));
   }
 
   /** Output of the final norm [rows, hiddenSize] at the given packed positions. */
-  hidden(batch: PackedBatch, positions: Int32Array): Promise<Float32Array> {
-    return job('hidden', () => native().modelHidden(this.#handle, batch, positions));
+  hidden(batch: PackedBatch, positions: Int32Array, adapter?: AdapterUse): Promise<Float32Array> {
+    return job('hidden', () => native().modelHidden(this.#handle, batch, positions, adapter));
   }
 
   accumulate(batch: LossBatch, loss: LossOptions): Promise<LossResult> {
@@ -203,9 +241,10 @@ export class Model implements EngineModel {
     return job('resetOptimizer', () => native().modelResetOptimizer(this.#handle));
   }
 
-  openKvCache(pages: number): KvCache {
+  /** `adapter`: the one that all steps on this cache run with. */
+  openKvCache(pages: number, adapter?: AdapterUse): KvCache {
     const cache = new NativeKvCache(
-      runs('openKvCache', () => native().kvOpen(this.#handle, pages)),
+      runs('openKvCache', () => native().kvOpen(this.#handle, pages, adapter)),
       (closed) => this.#caches.delete(closed),
     );
     this.#caches.add(cache);
@@ -214,6 +253,39 @@ export class Model implements EngineModel {
 
   saveWeights(path: string): Promise<void> {
     return job('saveWeights', () => native().modelSaveWeights(this.#handle, path));
+  }
+
+  /** The value head alone, fp32 safetensors: the file that loadModel looks for beside the weights. */
+  saveValueHead(path: string): Promise<void> {
+    return job('saveValueHead', () => native().modelSaveValueHead(this.#handle, path));
+  }
+
+  loadValueHead(path: string): Promise<void> {
+    return job('loadValueHead', () => native().modelLoadValueHead(this.#handle, path));
+  }
+
+  /**
+   * Read the weights of the PEFT adapter in `folder`: as the model's adapter, or as a second, frozen one that score() and
+   * caches run with under 'reference'. Rank, alpha and targets must be the model's. Errors: those of openAdapter and
+   * checkAdapterTensors.
+   */
+  loadAdapter(folder: string, as: 'on' | 'reference' = 'on'): Promise<void> {
+    return loadAdapter(this.#handle, this, folder, as);
+  }
+
+  /**
+   * Write the adapter as a folder that PEFT and loadAdapter load: adapter_config.json, adapter_model.safetensors (float32)
+   * and `files` (name to contents: the tokenizer's). `base` goes into the config as base_model_name_or_path.
+   */
+  saveAdapter(folder: string, base: string | null = null, files: FolderFiles = {}): Promise<void> {
+    return saveAdapter(this.#handle, this, folder, base, files);
+  }
+
+  /** save() of a model with an adapter: W + scaling * B A, computed in float64 and rounded once to the model's dtype. */
+  async saveMerged(folder: string, files: FolderFiles = {}): Promise<void> {
+    loraOf('saveMerged', this);
+    this.#writeConfigs('saveMerged', folder, files);
+    await job('saveMerged', () => native().modelSaveMerged(this.#handle, join(folder, 'model.safetensors')));
   }
 
   saveOptimizer(path: string): Promise<void> {
@@ -226,27 +298,28 @@ export class Model implements EngineModel {
 
   /**
    * Write a folder that transformers and loadModel load: config.json, generation_config.json, model.safetensors and `files`
-   * (name to contents: the tokenizer's). Each file appears complete or not at all, the weights last.
+   * (name to contents: the tokenizer's); with a value head also value_head.safetensors, which transformers does not read. Each
+   * file appears complete or not at all, the weights last. A model with an adapter is not written so, because its base is as it
+   * was: saveAdapter() or saveMerged().
    */
-  async save(folder: string, files: Readonly<Record<string, string | Uint8Array>> = {}): Promise<void> {
-    for (const name of Object.keys(files)) {
-      if (name !== basename(name) || name === '.' || name === '..' || name === '')
-        throw new RangeError(`Expected a plain file name for files but received "${name}" of type string`);
-    }
-    const { config, generationConfig } = toHfConfig({ ...this.config, dtype: this.dtype });
-    try {
-      mkdirSync(folder, { recursive: true });
-      for (const [name, contents] of Object.entries(files)) writeWhole(join(folder, name), contents);
-      writeWhole(join(folder, 'generation_config.json'), `${JSON.stringify(generationConfig, null, 2)}\n`);
-      writeWhole(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
-    } catch (cause) {
+  async save(folder: string, files: FolderFiles = {}): Promise<void> {
+    if (this.lora !== null)
       throw new ToolgradError(
-        'ERR_FILE_IO',
-        `save: cannot write to ${folder}: ${cause instanceof Error ? cause.message : String(cause)}`,
-        { cause },
+        'ERR_HAS_ADAPTER',
+        'save: this model has an adapter: use saveAdapter() for the adapter or saveMerged() for both as one model',
       );
-    }
+    this.#writeConfigs('save', folder, files);
+    if (this.valueHead) await this.saveValueHead(join(folder, kValueHeadFile));
     await this.saveWeights(join(folder, 'model.safetensors'));
+  }
+
+  #writeConfigs(operation: string, folder: string, files: FolderFiles): void {
+    const { config, generationConfig } = toHfConfig({ ...this.config, dtype: this.dtype });
+    writeFiles(operation, folder, {
+      ...files,
+      'generation_config.json': `${JSON.stringify(generationConfig, null, 2)}\n`,
+      'config.json': `${JSON.stringify(config, null, 2)}\n`,
+    });
   }
 
   dispose(): void {
@@ -254,64 +327,6 @@ export class Model implements EngineModel {
     native().modelDispose(this.#handle);
   }
 
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-}
-
-function writeWhole(path: string, contents: string | Uint8Array): void {
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    writeFileSync(temporary, contents, { flush: true });
-    renameSync(temporary, path);
-  } finally {
-    rmSync(temporary, { force: true });
-  }
-}
-
-class NativeKvCache implements KvCache {
-  readonly #handle: KvHandle;
-  readonly #closed: (cache: NativeKvCache) => void;
-
-  constructor(handle: KvHandle, closed: (cache: NativeKvCache) => void) {
-    this.#handle = handle;
-    this.#closed = closed;
-  }
-
-  get pagesFree(): number {
-    return runs('pagesFree', () => native().kvPagesFree(this.#handle));
-  }
-  get pagesTotal(): number {
-    return runs('pagesTotal', () => native().kvPagesTotal(this.#handle));
-  }
-  get tokensComputed(): number {
-    return runs('tokensComputed', () => native().kvTokensComputed(this.#handle));
-  }
-  add(): number {
-    return runs('add', () => native().kvAdd(this.#handle));
-  }
-  fork(seq: number): number {
-    return runs('fork', () => native().kvFork(this.#handle, seq));
-  }
-  length(seq: number): number {
-    return runs('length', () => native().kvLength(this.#handle, seq));
-  }
-  free(seq: number): void {
-    runs('free', () => native().kvFree(this.#handle, seq));
-  }
-  pagesFor(seq: number, tokens: number): number {
-    return runs('pagesFor', () => native().kvPagesFor(this.#handle, seq, tokens));
-  }
-  clear(): void {
-    runs('clear', () => native().kvClear(this.#handle));
-  }
-  step(rows: readonly StepRow[]): Promise<StepResult> {
-    return job('step', () => native().kvStep(this.#handle, rows));
-  }
-  dispose(): void {
-    this.#closed(this);
-    native().kvDispose(this.#handle);
-  }
   [Symbol.dispose](): void {
     this.dispose();
   }

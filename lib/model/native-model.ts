@@ -5,6 +5,7 @@
 import type { ModelConfig } from './config.ts';
 import type {
   AdamWOptions,
+  AdapterUse,
   LossBatch,
   LossOptions,
   LossResult,
@@ -43,13 +44,22 @@ export type NativeShape = Pick<
   | 'tieWordEmbeddings'
   | 'qkvBias'
   | 'qkNorm'
->;
+> & { readonly valueHead?: boolean };
+
+/** An adapter as the engine is told of it; lib/model/lora.ts makes it from options. */
+export interface NativeLora {
+  readonly rank: number;
+  readonly scaling: number;
+  readonly targets: readonly string[];
+  readonly seed: bigint;
+}
 
 export interface NativeModelOptions {
   readonly dtype: WeightDtype;
   readonly trainable: boolean;
   readonly threads: number;
   readonly isa?: string;
+  readonly lora?: NativeLora;
 }
 
 export interface NativeModelInfo {
@@ -61,7 +71,7 @@ export interface NativeModelInfo {
 }
 
 export interface NativeModelFunctions {
-  planMemory(shape: NativeShape, dtype: WeightDtype, trainable: boolean): MemoryPlan;
+  planMemory(shape: NativeShape, dtype: WeightDtype, trainable: boolean, lora?: NativeLora): MemoryPlan;
   /** Bytes this process may still take: the machine's available memory or the room of its control group. */
   availableMemory(): number;
   /** Bytes of native memory that V8 was told about. */
@@ -69,7 +79,9 @@ export interface NativeModelFunctions {
   modelOpen(
     shape: NativeShape,
     options: NativeModelOptions,
-    source: { readonly files: readonly string[] } | { readonly seed: bigint; readonly initStd: number },
+    source:
+      | { readonly files: readonly string[]; readonly valueHead?: string }
+      | { readonly seed: bigint; readonly initStd: number },
   ): Promise<ModelHandle>;
   modelInfo(model: ModelHandle): NativeModelInfo;
   modelVersion(model: ModelHandle): number;
@@ -79,9 +91,23 @@ export interface NativeModelFunctions {
     batch: PackedBatch,
     temperature: number,
     wanted?: Uint8Array,
+    adapter?: AdapterUse,
   ): Promise<Scores>;
-  modelLogits(model: ModelHandle, batch: PackedBatch, positions: Int32Array): Promise<Float32Array>;
-  modelHidden(model: ModelHandle, batch: PackedBatch, positions: Int32Array): Promise<Float32Array>;
+  modelValues(model: ModelHandle, batch: PackedBatch, wanted?: Uint8Array): Promise<Float32Array>;
+  modelSaveValueHead(model: ModelHandle, path: string): Promise<void>;
+  modelLoadValueHead(model: ModelHandle, path: string): Promise<void>;
+  modelLogits(
+    model: ModelHandle,
+    batch: PackedBatch,
+    positions: Int32Array,
+    adapter?: AdapterUse,
+  ): Promise<Float32Array>;
+  modelHidden(
+    model: ModelHandle,
+    batch: PackedBatch,
+    positions: Int32Array,
+    adapter?: AdapterUse,
+  ): Promise<Float32Array>;
   modelAccumulate(model: ModelHandle, batch: LossBatch, loss: LossOptions): Promise<LossResult>;
   modelZeroGradients(model: ModelHandle): Promise<void>;
   modelResetOptimizer(model: ModelHandle): Promise<void>;
@@ -92,7 +118,12 @@ export interface NativeModelFunctions {
   modelSaveWeights(model: ModelHandle, path: string): Promise<void>;
   modelSaveOptimizer(model: ModelHandle, path: string): Promise<void>;
   modelLoadOptimizer(model: ModelHandle, path: string): Promise<void>;
-  kvOpen(model: ModelHandle, pages: number): KvHandle;
+  /** Of the adapter alone; these four throw ERR_NO_ADAPTER when the model has none. */
+  modelAdapterInfo(model: ModelHandle): Pick<NativeModelInfo, 'parameterCount' | 'parameterNames'>;
+  modelLoadAdapter(model: ModelHandle, path: string, adapter: 'on' | 'reference'): Promise<void>;
+  modelSaveAdapter(model: ModelHandle, path: string): Promise<void>;
+  modelSaveMerged(model: ModelHandle, path: string): Promise<void>;
+  kvOpen(model: ModelHandle, pages: number, adapter?: AdapterUse): KvHandle;
   kvPagesFree(cache: KvHandle): number;
   kvPagesTotal(cache: KvHandle): number;
   kvTokensComputed(cache: KvHandle): number;

@@ -4,6 +4,7 @@
  * are errors, never ignored.
  */
 import { z } from 'zod';
+import { loraTargets, maxLoraRank } from '../model/lora.ts';
 
 const count = z.int().min(1);
 const countOrNone = z.int().min(0);
@@ -39,13 +40,30 @@ export const configSchema = z.strictObject({
     .default(false)
     .describe("train and evaluate without the tool: the format's instruction for text, calls are not run"),
   model: z.strictObject({
-    path: z.string().min(1).describe('Hugging Face folder or GGUF file'),
+    path: z.string().min(1).describe('Hugging Face folder, GGUF file, or folder of a LoRA adapter'),
+    base: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe('model below an adapter in path, where its adapter_config.json does not lead to it'),
     dtype: z
       .enum(['bfloat16', 'float32'])
       .default('bfloat16')
       .describe('weights and KV cache; masters, moments and gradients are float32'),
     threads: countOrNone.default(0).describe('engine threads; 0 = one per core'),
   }),
+  lora: z
+    .strictObject({
+      rank: countOrNone.max(maxLoraRank).default(0).describe('of A and B; 0 = train all weights'),
+      alpha: positive.default(16).describe("the adapter's output is scaled by alpha / rank"),
+      targets: z
+        .array(z.enum([...loraTargets, 'all-linear']))
+        .min(1)
+        .default(['all-linear'])
+        .describe(`\`all-linear\`, or some of ${loraTargets.map((name) => `\`${name}\``).join(', ')}`),
+      rslora: z.boolean().default(false).describe('scale by alpha / sqrt(rank) instead'),
+    })
+    .prefault({}),
   tasks: z
     .strictObject({
       names: z.array(z.string()).default([]).describe('procedural tasks (docs/tasks.md)'),
@@ -74,7 +92,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       steps: countOrNone.default(0).describe('rollout batches; 0 = none'),
       prompts: count.default(8).describe('questions per rollout batch'),
-      group: z.int().min(2).default(6).describe('rollouts per question'),
+      group: count.default(6).describe('rollouts per question'),
       temperature: positive
         .default(1)
         .describe('of sampling, and of every log-prob; training has no other filter'),
@@ -83,7 +101,7 @@ export const configSchema = z.strictObject({
         .default('anchor')
         .describe('docs/tasks.md; a program may pass its own function'),
       advantage: z
-        .enum(['grpo', 'rloo', 'reinforce++', 'reinforce++-baseline'])
+        .enum(['grpo', 'rloo', 'reinforce++', 'reinforce++-baseline', 'gae'])
         .default('grpo')
         .describe('estimator of advantages (docs/algorithm.md)'),
       std: z
@@ -95,7 +113,8 @@ export const configSchema = z.strictObject({
         .default('group')
         .describe("over which rewards the deviation is taken; the mean is always the group's"),
       eps: positive.default(1e-4).describe('added to the standard deviation'),
-      gamma: rate.default(1).describe('discount per policy token, for reinforce++'),
+      gamma: rate.default(1).describe('discount per policy token, for reinforce++ and gae'),
+      lambda: rate.default(1).describe('of generalised advantage estimation'),
       loss: z
         .enum(['ppo_clip', 'reinforce', 'gspo', 'gspo_token', 'sequence_ppo', 'cispo'])
         .default('ppo_clip')
@@ -174,6 +193,29 @@ export const configSchema = z.strictObject({
       unmask_tool: z.boolean().default(false).describe("train on the tool's tokens too (ablation)"),
       ...learningRate,
       lr: learningRate.lr.default(1e-6),
+    })
+    .prefault({}),
+  critic: z
+    .strictObject({
+      model: z
+        .enum(['own', 'trunk'])
+        .default('own')
+        .describe('a model of its own, or a value head on the policy'),
+      path: z
+        .string()
+        .nullable()
+        .default(null)
+        .describe('where its own model starts; default: where RL starts'),
+      lr: positive.default(1e-5).describe('learning rate, constant'),
+      warmup: countOrNone.default(0).describe('RL steps at the beginning in which only the critic learns'),
+      clip: z
+        .number()
+        .min(0)
+        .default(0.5)
+        .describe('how far from its old value a value is followed; 0 = no clipping'),
+      coef: z.number().min(0).default(0.5).describe("factor of the value loss on the policy's trunk"),
+      epochs: count.default(1).describe('passes of its own model over a rollout batch'),
+      mini_batches: count.default(1).describe('updates of its own model per epoch'),
     })
     .prefault({}),
   correction: z

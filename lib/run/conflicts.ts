@@ -58,8 +58,34 @@ export function configConflicts(config: Config, ownTasks = false): ConfigConflic
       `a buffer of ${rl.overlong_buffer} tokens is longer than overlong_length ${rl.overlong_length}`,
     );
   }
-  if (rl.gamma !== 1 && rl.advantage !== 'reinforce++') {
-    conflict('rl.gamma', `gamma discounts token by token, for reinforce++; rl.advantage is ${rl.advantage}`);
+  const byToken = rl.advantage === 'reinforce++' || rl.advantage === 'gae';
+  if (rl.gamma !== 1 && !byToken) {
+    conflict(
+      'rl.gamma',
+      `gamma discounts token by token, for reinforce++ and gae; rl.advantage is ${rl.advantage}`,
+    );
+  }
+  if (rl.lambda !== 1 && rl.advantage !== 'gae') {
+    conflict('rl.lambda', `lambda belongs to gae; rl.advantage is ${rl.advantage}`);
+  }
+  if (rl.group < 2 && !byToken) {
+    conflict(
+      'rl.group',
+      `${rl.advantage} compares the rollouts of a question: expected a group of 2 or more, found ${rl.group}`,
+    );
+  }
+  const { critic } = config;
+  if (rl.advantage === 'gae' && critic.model === 'trunk' && config.lora.rank > 0) {
+    conflict(
+      'critic.model',
+      "with lora the policy's own weights do not train, and a head on them would not fit: use own",
+    );
+  }
+  if (critic.model === 'trunk' && critic.path !== null) {
+    conflict('critic.path', 'a critic on the trunk starts where the policy does: leave path out, or use own');
+  }
+  if (rl.advantage === 'gae' && critic.warmup > rl.steps) {
+    conflict('critic.warmup', `warm-up of ${critic.warmup} steps is longer than RL's ${rl.steps}`);
   }
   if (rl.reduction_length > 0 && rl.reduction !== 'constant') {
     conflict('rl.reduction_length', `it is the L of the reduction constant; rl.reduction is ${rl.reduction}`);
@@ -124,6 +150,10 @@ export function configConflicts(config: Config, ownTasks = false): ConfigConflic
       'rollout.first_turn_tokens',
       `a first turn of ${rollout.first_turn_tokens} tokens does not fit into total_tokens ${rollout.total_tokens} with a prompt`,
     );
+  }
+  const { targets } = config.lora;
+  if (new Set(targets).size !== targets.length || (targets.includes('all-linear') && targets.length > 1)) {
+    conflict('lora.targets', `expected all-linear alone or different names, found ${targets.join(', ')}`);
   }
   if (rollout.max_calls >= rollout.max_turns) {
     conflict(

@@ -23,12 +23,13 @@ const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
 /** The card as Markdown, with the front matter that model hubs read. */
 export function modelCard(config: Config, facts: CardFacts): string {
-  const { model, tasks, sft, rl, format, rollout, eval: evaluation } = config;
+  const { model, lora, tasks, sft, rl, format, rollout, eval: evaluation } = config;
+  const adapted = lora.rank > 0;
   const steps = sft.steps + rl.steps;
   const sources = [...tasks.names, ...[tasks.train, tasks.traces].filter((file) => file !== null)];
   const lines = [
     '---',
-    'library_name: transformers',
+    `library_name: ${adapted ? 'peft' : 'transformers'}`,
     'tags: [toolgrad, tool-use, code-interpreter, reinforcement-learning]',
     `base_model: ${JSON.stringify(model.path)}`,
     '---',
@@ -37,7 +38,12 @@ export function modelCard(config: Config, facts: CardFacts): string {
     '',
     `A draft, made by toolgrad ${packageVersion}. Fill in licence, intended use and what you know of the data.`,
     '',
-    `* **Base model**: \`${model.path}\`, trained in ${model.dtype} with float32 masters`,
+    `* **Base model**: \`${model.path}\`, ${adapted ? `frozen in ${model.dtype}` : `trained in ${model.dtype} with float32 masters`}`,
+    ...(adapted
+      ? [
+          `* **LoRA**: rank ${lora.rank}, alpha ${lora.alpha}${lora.rslora ? ' (rslora)' : ''}, targets ${lora.targets.join(', ')}`,
+        ]
+      : []),
     `* **Data**: ${sources.length === 0 ? 'tasks of the program that ran it' : sources.map((name) => `\`${name}\``).join(', ')}`,
     `* **Cold start**: ${sft.steps === 0 ? 'none' : `${sft.steps} steps of ${sft.batch} traces, peak lr ${sft.lr}`}`,
     `* **Reinforcement learning**: ${
@@ -73,9 +79,18 @@ export function modelCard(config: Config, facts: CardFacts): string {
   } else {
     lines.push(
       '```python',
-      'from transformers import AutoModelForCausalLM, AutoTokenizer',
-      '',
-      `model = AutoModelForCausalLM.from_pretrained("${facts.checkpoint}")`,
+      ...(adapted
+        ? [
+            'from peft import AutoPeftModelForCausalLM',
+            'from transformers import AutoTokenizer',
+            '',
+            `model = AutoPeftModelForCausalLM.from_pretrained("${facts.checkpoint}")`,
+          ]
+        : [
+            'from transformers import AutoModelForCausalLM, AutoTokenizer',
+            '',
+            `model = AutoModelForCausalLM.from_pretrained("${facts.checkpoint}")`,
+          ]),
       `tokenizer = AutoTokenizer.from_pretrained("${facts.checkpoint}")`,
       '```',
       '',

@@ -65,6 +65,15 @@ export function rlMetrics(at: Progress, report: RlStepReport): Json {
     kl_penalty: update.klPenalty,
     stale_tokens: update.staleTokens,
     correction: update.correction,
+    critic:
+      update.critic === null
+        ? null
+        : {
+            loss: update.critic.loss,
+            clip_fraction: update.critic.clipFraction,
+            explained_variance: update.critic.explainedVariance,
+            grad_norm: update.critic.gradNorm,
+          },
     entropy: update.entropy,
     ratio_mean: update.meanRatio,
     ratio_max: update.maxRatio,

@@ -80,7 +80,7 @@ async function startWorker(
 ): Promise<Worker> {
   const { python } = options;
   const child = spawn(python, [kWorker, String(options.memoryBytes)], {
-    env: options.env,
+    env: { PYTHONHASHSEED: '0', ...options.env }, // some generators go through sets of texts
     detached: true, // a process group of its own, killed as one
     stdio: ['pipe', 'pipe', 'pipe'],
   });

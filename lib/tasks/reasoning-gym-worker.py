@@ -45,8 +45,7 @@ class Worker:
     def __init__(self, package):
         self.package = package
         self.name, self.config, self.seed = None, {}, 0
-        self.chunk, self.data = None, None
-        self.entries = {}
+        self.chunk, self.data, self.entries = None, None, {}
 
     def open(self, request):
         names = sorted(self.package.factory.DATASETS)
@@ -61,6 +60,7 @@ class Worker:
                 known = ", ".join(field for field in fields if field not in ("seed", "size"))
                 raise Refused("config", f"{name} has no option {json.dumps(key)}; it has {known or 'none'}")
         self.name, self.config, self.seed = name, request["config"], request["seed"]
+        self.chunk, self.data, self.entries = None, None, {}
         try:
             self.data_of(0)
         except Exception as error:

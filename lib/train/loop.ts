@@ -8,12 +8,13 @@
  * run is the same run.
  */
 import { type Evaluation, evaluate } from '../eval/evaluate.ts';
-import type { EngineModel } from '../model/engine.ts';
 import type { Ledger } from '../rollout/ledger.ts';
 import { rollout } from '../rollout/rollout.ts';
 import type { RolloutStats } from '../rollout/trajectory.ts';
+import { type OpenCritic, warmingUp } from './critic-setup.ts';
 import { fillBatch } from './dynamic-sampling.ts';
-import { type PolicyStep, policyStep } from './policy-step.ts';
+import type { Reference } from './lora.ts';
+import { type PolicyStep, type PolicyStepOptions, policyStep } from './policy-step.ts';
 import { traceBatch } from './questions.ts';
 import { learningRate } from './schedule.ts';
 import { type Scored, scoreRollouts } from './score.ts';
@@ -78,7 +79,9 @@ export interface LoopHooks {
   /** Called after each step; saves when `at` is due, always at the end of a phase. */
   onCheckpoint(at: Progress): Promise<void>;
   /** The frozen model for the KL term, asked for when RL starts with a KL. */
-  openReference(): Promise<EngineModel>;
+  /** The critic of PPO, asked for when RL starts; null for other algorithms. The caller disposes it, after its last checkpoint. */
+  openCritic?(): Promise<OpenCritic | null>;
+  openReference(): Promise<Reference>;
 }
 
 /** Tells one evaluation of a run from another: a run made longer has a second `after RL`. */
@@ -143,6 +146,7 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
   // RL starts with fresh moments: those of the cold start point elsewhere.
   if (hooks.done.rl === 0) await model.resetOptimizer();
   const reference = rl.kl === 'none' ? null : await hooks.openReference();
+  const critic = (await hooks.openCritic?.()) ?? null;
   let asked = hooks.asked;
   try {
     for (let s = hooks.done.rl; s < rl.steps; s++) {
@@ -154,7 +158,7 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
         s,
         rl.steps,
       );
-      const report = await rlStep(setup, hooks, s, asked, lr, reference);
+      const report = await rlStep(setup, hooks, s, asked, lr, reference, critic);
       asked += report.batch.questions;
       const at: Progress = {
         phase: 'rl',
@@ -179,7 +183,8 @@ async function rlStep(
   step: number,
   asked: number,
   lr: number,
-  reference: EngineModel | null,
+  reference: Reference | null,
+  critic: OpenCritic | null,
 ): Promise<RlStepReport> {
   const { config, model, plan } = setup;
   const { rl } = config;
@@ -209,10 +214,31 @@ async function rlStep(
     ...options,
     miniBatches: Math.min(options.miniBatches, scored.length / rl.group),
     ...(reference === null ? {} : { reference }),
+    ...criticPart(critic, setup, step, options),
     ...(hooks.signal ? { signal: hooks.signal } : {}),
   });
   const seconds = (performance.now() - started) / 1000;
   return { scored, rollout: stats, batch, update, lr, rolloutSeconds, seconds };
+}
+
+/** The critic of step `step`; at the beginning it may learn alone. */
+function criticPart(
+  critic: OpenCritic | null,
+  { config, model }: Setup,
+  step: number,
+  options: PolicyStepOptions,
+) {
+  if (critic === null) return {};
+  if (step >= config.critic.warmup) return { critic: critic.critic };
+  const alone = warmingUp(critic.critic, model, {
+    clip: config.critic.clip,
+    reduction: 'token_mean',
+    epochs: 1,
+    miniBatches: 1,
+    microBatchTokens: options.microBatchTokens,
+    adamw: { ...options.adamw, lr: config.critic.lr, valueLr: config.critic.lr },
+  });
+  return { critic: alone, criticOnly: true };
 }
 
 /** Evaluate on the held-out questions under `name`, and without the tool when the config asks for it. */

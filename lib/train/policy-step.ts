@@ -22,30 +22,29 @@ import {
   type Row,
 } from './batch.ts';
 import { type CorrectionOptions, correctionWeights, type KlEstimate, klEstimates } from './correction.ts';
+import {
+  addValueSums,
+  type CriticRow,
+  type CriticStep,
+  explainedVariance,
+  noValueSums,
+  packValues,
+} from './critic.ts';
 import { type Estimate, type Estimator, estimateAdvantages } from './estimate.ts';
 import { gapOf, type Scorer, scoreRows } from './scoring.ts';
 import { checkStep } from './step-checks.ts';
 
-/** The critic of PPO as a step uses it (critic.ts). */
+/** The critic of PPO as a step uses it (critic-setup.ts). */
 export interface Critic {
-  /** V of every masked token of every row, before any update. */
-  values(ledgers: readonly Ledger[], masks: readonly Uint8Array[]): Promise<Float32Array[]>;
-  /** Learn the returns; called once, before the policy's first update. Rows without masked tokens are ignored. */
-  learn(rows: {
-    readonly ledgers: readonly Ledger[];
-    readonly masks: readonly Uint8Array[];
-    readonly returns: readonly Float32Array[];
-    readonly values: readonly Float32Array[];
-  }): Promise<CriticReport>;
+  /** V of every policy token of every row, before any update. */
+  values(ledgers: readonly Ledger[], signal?: AbortSignal): Promise<readonly Float32Array[]>;
+  /** Learns by itself, once, before the policy's first update; null when it learns in the policy's own passes. */
+  learn: ((rows: readonly CriticRow[], signal?: AbortSignal) => Promise<CriticReport>) | null;
+  /** A value head on the policy's trunk: its loss joins the policy's. */
+  readonly joint: { readonly clip: number; readonly coef: number; readonly lr: number } | null;
 }
 
-export interface CriticReport {
-  readonly loss: number;
-  readonly clipFraction: number;
-  /** 1 - var(returns - values) / var(returns), before the update. */
-  readonly explainedVariance: number;
-  readonly gradNorm: number;
-}
+export type CriticReport = Pick<CriticStep, 'loss' | 'clipFraction' | 'explainedVariance' | 'gradNorm'>;
 
 export interface PolicyStepOptions {
   readonly advantage: Estimator;
@@ -149,7 +148,7 @@ export async function policyStep(
       references.set(i, logprobs);
     });
   }
-  const values = options.critic === undefined ? null : await options.critic.values(ledgers, masks);
+  const values = options.critic === undefined ? null : await options.critic.values(ledgers, signal);
 
   const old = ledgers.map((ledger) => ledger.logprobs);
   const sampled = { entropy: 0, tokens: 0 };
@@ -200,10 +199,11 @@ export async function policyStep(
   }
   // Without KL and entropy terms a row with advantage 0 has no gradient.
   const everyRowCounts = options.loss.kl !== 'none' || options.loss.entropyCoef !== 0;
+  const joint = options.criticOnly === true ? null : (options.critic?.joint ?? null);
   const isTrained = (i: number) =>
     options.criticOnly !== true &&
     isKept.has(i) &&
-    (everyRowCounts || estimate.advantages[i]!.some((advantage) => advantage !== 0));
+    (everyRowCounts || joint !== null || estimate.advantages[i]!.some((advantage) => advantage !== 0));
 
   // What the first mini-batch's own forward pass does not recompute is scored before any update.
   const recomputed = new Set(miniBatches[0]!.filter(isTrained));
@@ -226,10 +226,18 @@ export async function policyStep(
     policyWeights: corrected?.weights[i] ?? null,
   }));
 
+  const criticRows: (CriticRow | null)[] = all.map((i) =>
+    estimate.returns === null || values === null || !masks[i]!.includes(1)
+      ? null
+      : { ledger: ledgers[i]!, returns: estimate.returns[i]!, oldValues: values[i]! },
+  );
   let critic: CriticReport | null = null;
-  if (options.critic !== undefined && estimate.returns !== null && values !== null) {
+  if (options.critic?.learn) {
     signal?.throwIfAborted();
-    critic = await options.critic.learn({ ledgers, masks, returns: estimate.returns, values });
+    critic = await options.critic.learn(
+      criticRows.filter((row) => row !== null),
+      signal,
+    );
   }
 
   const sum = {
@@ -243,6 +251,7 @@ export async function policyStep(
     high: 0,
     kl: 0,
   };
+  let valueSums = noValueSums;
   let gradNorm = 0;
   let updates = 0;
   for (let epoch = 0; epoch < options.epochs; epoch++) {
@@ -257,13 +266,25 @@ export async function policyStep(
         options.countEmptyRows,
       );
       const weightOf = new Map(counted.map((i, w) => [i, weights[w]!]));
-      const loss = withEntropyWeight(options, counted, lossMasks);
+      const loss = {
+        ...withEntropyWeight(options, counted, lossMasks),
+        ...(joint === null ? {} : { value: { clip: joint.clip, coef: joint.coef } }),
+      };
+      const valued = counted.filter((i) => criticRows[i] !== null);
+      const valueWeights =
+        joint === null
+          ? []
+          : lossWeights(
+              valued.map((i) => masks[i]!),
+              'token_mean',
+            );
+      const valueWeightOf = new Map(valued.map((i, w) => [i, valueWeights[w]!]));
       try {
         for (const pack of cutRows(
           members.map((i) => rows[i]!.ledger.length),
           microBatchTokens,
         )) {
-          // A critic that has learned cannot be undone: from then on the step is finished.
+          // A critic that has learned by itself cannot be undone: from then on the step is finished.
           if (updates === 0 && critic === null) signal?.throwIfAborted();
           const packed = pack.map((p) => members[p]!);
           const batch = packRows(
@@ -271,8 +292,12 @@ export async function policyStep(
             packed.map((i) => weightOf.get(i)!),
             temperature,
           );
-          const result = await model.accumulate(batch, loss);
+          const result = await model.accumulate(
+            joint === null ? batch : { ...batch, value: valuesOf(packed, valueWeightOf) },
+            loss,
+          );
           add(result);
+          if (result.value !== undefined) valueSums = addValueSums(valueSums, result.value);
           if (updates === 0) {
             if (!unmaskTool) {
               sampled.entropy += result.entropySum;
@@ -289,10 +314,20 @@ export async function policyStep(
         await model.zeroGradients();
         throw error;
       }
-      const update = await model.update(options.adamw);
+      const update = await model.update(
+        joint === null ? options.adamw : { ...options.adamw, valueLr: joint.lr },
+      );
       gradNorm = Math.max(gradNorm, update.gradNorm);
       updates += 1;
     }
+  }
+  if (joint !== null) {
+    critic = {
+      loss: valueSums.loss / Math.max(1, updates),
+      clipFraction: valueSums.clipCount / Math.max(1, valueSums.tokens),
+      explainedVariance: explainedVariance(valueSums),
+      gradNorm,
+    };
   }
   const perToken = 1 / Math.max(1, sum.tokens);
   return {
@@ -319,6 +354,15 @@ export async function policyStep(
     updates,
     seconds: (performance.now() - started) / 1000,
   };
+
+  /** The critic's part of a pack; a row without returns has weight 0 throughout. */
+  function valuesOf(packed: readonly number[], weights: ReadonlyMap<number, Float32Array>) {
+    const nothing = (i: number) => new Float32Array(ledgers[i]!.length);
+    return packValues(
+      packed.map((i) => criticRows[i] ?? { ledger: ledgers[i]!, returns: nothing(i), oldValues: nothing(i) }),
+      packed.map((i) => weights.get(i) ?? nothing(i)),
+    );
+  }
 
   function add(result: LossResult): void {
     sum.loss += result.loss;

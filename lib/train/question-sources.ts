@@ -4,10 +4,8 @@
  * the seed.
  */
 import { nearestName } from '../run/yaml.ts';
-import { loadCsvTask } from '../tasks/csv.ts';
 import { type DemoTaskName, demoTaskNames, demoTasks } from '../tasks/demo.ts';
 import { tasks as proceduralTasks, type TaskName, taskNames } from '../tasks/index.ts';
-import { type JsonlOptions, loadJsonlTask } from '../tasks/jsonl.ts';
 import { createRandom } from '../tasks/random.ts';
 import {
   expandSuiteName,
@@ -16,7 +14,7 @@ import {
   openSuiteTask,
   suiteTaskNames,
 } from '../tasks/suites/index.ts';
-import { type FixedTask, type Question, questions, type Task } from '../tasks/task.ts';
+import { type Question, questions, type Task } from '../tasks/task.ts';
 import { makeTraces, type Trace, type TraceOptions } from './traces.ts';
 
 /** Every name that `tasks.names` may hold, but for patterns. */
@@ -63,11 +61,6 @@ export async function namedTasks(names: readonly string[]): Promise<Task[]> {
     }
   }
   return found;
-}
-
-/** The task over a file of questions: CSV where its name ends in .csv, JSON lines otherwise. */
-export function loadTaskFile(path: string, options: JsonlOptions): Promise<FixedTask> {
-  return path.toLowerCase().endsWith('.csv') ? loadCsvTask(path, options) : loadJsonlTask(path, options);
 }
 
 /**

@@ -3,9 +3,10 @@
  * cold-start traces, the training questions of each RL step, and the held-out questions. All disjoint.
  */
 import type { Config } from '../run/config.ts';
+import { loadTaskFile } from '../tasks/files.ts';
 import { createRandom } from '../tasks/random.ts';
 import type { Question, Task } from '../tasks/task.ts';
-import { interleave, loadTaskFile, namedTasks, tracesOf } from './question-sources.ts';
+import { interleave, namedTasks, tracesOf } from './question-sources.ts';
 import { loadTraces, type Trace, traceFormats } from './traces.ts';
 
 export { namedTask } from './question-sources.ts';

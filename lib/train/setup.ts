@@ -5,7 +5,6 @@
 import { ToolgradError } from '../errors.ts';
 import type { AdamWOptions, KvCache, LossOptions, MemoryPlan } from '../model/engine.ts';
 import { availableMemory, type Model } from '../model/model.ts';
-import { openModel } from '../model/open.ts';
 import type { RolloutPrompt } from '../rollout/options.ts';
 import type { RolloutLimits, ToolLimits } from '../rollout/trajectory.ts';
 import type { Config } from '../run/config.ts';
@@ -18,6 +17,7 @@ import { openPythonTool } from '../tools/python.ts';
 import type { Tool } from '../tools/tool.ts';
 import type { Reduction } from './batch.ts';
 import type { Estimator } from './estimate.ts';
+import { openPolicy } from './lora.ts';
 import type { PolicyStepOptions } from './policy-step.ts';
 import { planQuestions, type QuestionPlan } from './questions.ts';
 import type { OverlongShaping } from './score.ts';
@@ -70,11 +70,7 @@ export async function openSetup(
       ...(config.tool.workers === 0 ? {} : { workers: config.tool.workers }),
     }));
   try {
-    const { model, tokenizer } = await openModel(modelPath ?? config.model.path, {
-      dtype: config.model.dtype,
-      trainable,
-      ...(config.model.threads === 0 ? {} : { threads: config.model.threads }),
-    });
+    const { model, tokenizer } = await openPolicy(config, modelPath, trainable);
     try {
       const format = formats[config.format];
       checkFormat(format, tokenizer);
@@ -206,7 +202,8 @@ export function lossOptions(config: Config): LossOptions {
 }
 
 function estimator(config: Config): Estimator {
-  const { advantage: kind, std, std_scope: scope, eps, gamma } = config.rl;
+  const { advantage: kind, std, std_scope: scope, eps, gamma, lambda } = config.rl;
+  if (kind === 'gae') return { kind, gamma, lambda };
   if (kind === 'reinforce++') return { kind, gamma };
   return kind === 'reinforce++-baseline' ? { kind } : { kind, std, scope, eps };
 }

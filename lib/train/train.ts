@@ -6,7 +6,6 @@ import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { ToolgradError } from '../errors.ts';
 import type { Evaluation } from '../eval/evaluate.ts';
-import { loadModel } from '../model/model.ts';
 import { packageVersion } from '../package.ts';
 import type { Ledger } from '../rollout/ledger.ts';
 import {
@@ -25,9 +24,11 @@ import { modelCard } from '../run/model-card.ts';
 import { evaluationRecord, rlMetrics, rolloutRecord, sftMetrics } from '../run/records.ts';
 import { compareWithRun, dropAfter } from '../run/resume.ts';
 import { formatConfig } from '../run/yaml.ts';
+import { type OpenCritic, openCritic } from './critic-setup.ts';
 import { checkPrompts, traceLedgers } from './lengths.ts';
 import { evaluationKey, type Progress, runLoop, type TrainEvent } from './loop.ts';
-import { openSetup, type Setup, type UserParts } from './setup.ts';
+import { checkpointable, openReference } from './lora.ts';
+import { adamwOptions, openSetup, type Setup, type UserParts } from './setup.ts';
 
 export interface TrainOptions extends UserParts {
   readonly mode?: 'new' | 'resume' | 'clean';
@@ -130,13 +131,22 @@ async function runIn(
   options: TrainOptions,
 ): Promise<TrainResult> {
   const { config } = setup;
+  const policy = checkpointable(config, setup.model, setup.tokenizer);
+  let critic: OpenCritic | null = null;
+  const writer = {
+    async save(folder: string) {
+      await policy.save(folder);
+      await critic?.save(folder);
+    },
+    saveOptimizer: policy.saveOptimizer,
+  };
   const evaluations = recordedEvaluations(directory.path);
   options.onStart?.(setup, directory);
   let saved: { at: number; folder: string } | null =
     resumed === null || state === null ? null : { at: state.step, folder: resumed };
   let last: { at: Progress; version: number } | null = null;
   const save = async (at: Progress): Promise<void> => {
-    const folder = await saveCheckpoint(directory.path, checkpointable(setup), {
+    const folder = await saveCheckpoint(directory.path, writer, {
       phase: at.phase,
       phaseStep: at.phaseStep,
       step: at.step,
@@ -171,8 +181,16 @@ async function runIn(
         const due = config.checkpoint.every > 0 && at.step % config.checkpoint.every === 0;
         if (due || at.phaseStep === at.phaseSteps) await save(at);
       },
-      openReference: async () =>
-        loadModel(referencePath(config, directory.path), { dtype: config.model.dtype }),
+      openCritic: async () => {
+        critic = await openCritic(config, setup.model, {
+          start: coldStartEnd(config, directory.path) ?? config.model.path,
+          resumed: state?.phase === 'rl' ? resumed : null,
+          microBatchTokens: setup.microBatchTokens,
+          adamw: adamwOptions(config, config.critic.lr),
+        });
+        return critic;
+      },
+      openReference: () => openReference(config, setup.model, coldStartEnd(config, directory.path)),
     });
   } catch (error) {
     interrupted = options.signal?.aborted === true && error === options.signal.reason;
@@ -182,6 +200,8 @@ async function runIn(
     if (unsaved && setup.model.version === done.version) await save(done.at);
     if (!interrupted) throw error;
     directory.log('interrupted');
+  } finally {
+    (critic as OpenCritic | null)?.dispose();
   }
   const checkpoint = (saved as { folder: string } | null)?.folder ?? null;
   const facts = {
@@ -254,18 +274,9 @@ function recordedEvaluations(path: string): EvaluationSummary[] {
     }));
 }
 
-/** The weights RL started from: the end of the cold start, or the base model. */
-function referencePath(config: Config, path: string): string {
-  return config.sft.steps > 0
-    ? join(path, 'checkpoints', checkpointName(config.sft.steps))
-    : config.model.path;
-}
-
-function checkpointable(setup: Setup) {
-  return {
-    save: (folder: string) => setup.model.save(folder, setup.tokenizer.files),
-    saveOptimizer: (path: string) => setup.model.saveOptimizer(path),
-  };
+/** The checkpoint at the end of the cold start; null without one. */
+function coldStartEnd(config: Config, path: string): string | null {
+  return config.sft.steps > 0 ? join(path, 'checkpoints', checkpointName(config.sft.steps)) : null;
 }
 
 function configText(config: Config, commandLine: string | undefined): string {

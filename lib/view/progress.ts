@@ -3,6 +3,7 @@
  * Without a terminal the same lines appear, without repainting.
  */
 
+import { type Lora, loraTargets } from '../model/lora.ts';
 import type { Progress, RlStepReport, TrainEvent } from '../train/loop.ts';
 import type { Setup } from '../train/setup.ts';
 import type { SftStep } from '../train/sft.ts';
@@ -90,9 +91,14 @@ function header(setup: Setup, path: string): string[] {
   const { memory } = model;
   const { sft, rl } = config;
   const training = memory.weightBytes + memory.masterBytes + memory.momentBytes + memory.gradientBytes;
+  const held =
+    model.lora === null
+      ? `${bytes(training)} weights, masters, moments, gradients`
+      : `${bytes(memory.weightBytes)} frozen weights, ${bytes(training - memory.weightBytes + memory.adapterBytes)} adapter, its moments, gradients`;
   return [
     `model  ${config.model.path}: ${parameters(model.parameterCount)} parameters, ${model.dtype}, ${model.isa} kernels on ${model.threads} threads`,
-    `memory ${bytes(training)} weights, masters, moments, gradients; ${bytes(memory.activationBytesPerToken * setup.microBatchTokens + memory.activationBytesFixed)} activations (${setup.microBatchTokens} tokens a micro-batch); ${bytes(setup.cache.pagesTotal * memory.kvBytesPerPage)} KV cache`,
+    `memory ${held}; ${bytes(memory.activationBytesPerToken * setup.microBatchTokens + memory.activationBytesFixed)} activations (${setup.microBatchTokens} tokens a micro-batch); ${bytes(setup.cache.pagesTotal * memory.kvBytesPerPage)} KV cache`,
+    ...(model.lora === null ? [] : [`lora   ${loraLine(model.lora, model.adapterParameterCount)}`]),
     `tool   ${tool.describe}`,
     `data   ${[
       ...(sft.steps > 0
@@ -103,6 +109,12 @@ function header(setup: Setup, path: string): string[] {
     ].join('; ')}`,
     `run    ${path}`,
   ];
+}
+
+/** `rank 16, alpha 32, 4.9 M parameters in all linear layers`. */
+export function loraLine({ rank, alpha, rslora, targets }: Lora, count: number): string {
+  const where = targets.length === loraTargets.length ? 'all linear layers' : targets.join(', ');
+  return `rank ${rank}, alpha ${alpha}${rslora ? ' over the root of the rank' : ''}, ${parameters(count)} parameters in ${where}`;
 }
 
 function sftLine(at: Progress, report: SftStep, lr: number, left: number): string {

@@ -144,7 +144,7 @@ void head_backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
         }
       });
       // dhidden (cut over columns of C) and dw (cut over panels of V) both read dz.
-      const int64_t group = kWeightPanels * kPanelRows, groups = div_up(v1 - v0, group);
+      const int64_t group = kWeightPanels * kPanelRows, groups = op.dw.data == nullptr ? 0 : div_up(v1 - v0, group);
       pool.parallel_for(column_parts + groups, [&](int64_t task, int worker) {
         float* my_wide = wide + worker * kWideFloats;
         if (task < column_parts) {

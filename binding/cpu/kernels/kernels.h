@@ -19,6 +19,8 @@ struct KernelTable {
   void (*linear_forward)(const LinearForward&, ThreadPool&, Scratch&);
   void (*linear_backward_input)(const LinearBackwardInput&, ThreadPool&, Scratch&);
   void (*linear_backward_weight)(const LinearBackwardWeight&, ThreadPool&, Scratch&);
+  void (*low_rank_forward)(const LowRankForward&, ThreadPool&, Scratch&);
+  void (*low_rank_backward)(const LowRankBackward&, ThreadPool&, Scratch&);
   void (*rms_norm_forward)(const RmsNormForward&, ThreadPool&, Scratch&);
   void (*rms_norm_backward)(const RmsNormBackward&, ThreadPool&, Scratch&);
   void (*rope)(const Rope&, ThreadPool&, Scratch&);
@@ -47,6 +49,8 @@ struct KernelTable {
   void linear_forward(const LinearForward&, ThreadPool&, Scratch&);                \
   void linear_backward_input(const LinearBackwardInput&, ThreadPool&, Scratch&);   \
   void linear_backward_weight(const LinearBackwardWeight&, ThreadPool&, Scratch&); \
+  void low_rank_forward(const LowRankForward&, ThreadPool&, Scratch&);             \
+  void low_rank_backward(const LowRankBackward&, ThreadPool&, Scratch&);           \
   void rms_norm_forward(const RmsNormForward&, ThreadPool&, Scratch&);             \
   void rms_norm_backward(const RmsNormBackward&, ThreadPool&, Scratch&);           \
   void rope(const Rope&, ThreadPool&, Scratch&);                                   \

@@ -102,7 +102,7 @@ void rms_norm_forward(const RmsNormForward& op, ThreadPool& pool, Scratch&) {
 void rms_norm_backward(const RmsNormBackward& op, ThreadPool& pool, Scratch&) {
   // dw first: dx may be dy's buffer.
   constexpr int64_t kColumns = 64;
-  pool.parallel_for((op.C + kColumns - 1) / kColumns, [&](int64_t i, int) {
+  pool.parallel_for(op.dw == nullptr ? 0 : (op.C + kColumns - 1) / kColumns, [&](int64_t i, int) {
     const int64_t end = (i + 1) * kColumns;
     backward_weight_columns(op, i * kColumns, end < op.C ? end : op.C);
   });

@@ -10,6 +10,8 @@ const KernelTable& kernel_table() {
       .linear_forward = linear_forward,
       .linear_backward_input = linear_backward_input,
       .linear_backward_weight = linear_backward_weight,
+      .low_rank_forward = low_rank_forward,
+      .low_rank_backward = low_rank_backward,
       .rms_norm_forward = rms_norm_forward,
       .rms_norm_backward = rms_norm_backward,
       .rope = rope,
