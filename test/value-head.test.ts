@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { AdamWOptions, LossResult } from '../lib/model/engine.ts';
+import * as kernels from '../lib/model/kernels.ts';
 import { createModel, loadModel, type Model, planMemory } from '../lib/model/model.ts';
+import { Tensor } from '../lib/model/tensor.ts';
 import { createRandom } from '../lib/tasks/random.ts';
 import { alone, bits, crossEntropy, packed } from './support/batches.ts';
 import {
@@ -353,6 +355,12 @@ test('what a critic is given is checked, and errors name the token or the key', 
     RangeError,
     'Expected number of 0 or more for valueLr but received -1 of type number',
   );
+
+  const tensor = Tensor.from(Float32Array.of(0, 1));
+  t.throws(() => void kernels.policyLoss({ logprobs: tensor, weight: tensor, loss: bothLosses }), {
+    instanceOf: RangeError,
+    message: /^Expected nothing \(the value loss belongs to Model\.accumulate\) for loss\.value/,
+  });
 
   using plain = await tinyModel('qwen3', { dtype: 'float32', trainable: true });
   const missing = { code: 'ERR_NO_VALUE_HEAD', message: /valueHead: true but this one has no value head$/ };
