@@ -241,6 +241,16 @@ test('the value head has its own learning rate', async (t) => {
   t.true(Math.abs(faster.bias / 0.06 - 1) < 1e-4);
   t.deepEqual(faster.trunk, same.trunk);
   t.is((await moved({ valueLr: 0 })).bias, 0);
+  // Decay, at that rate, of its matrix and not of its bias.
+  using model = await tinyCritic('qwen3');
+  const [weight, bias] = [
+    await model.parameter('value_head.weight'),
+    await model.parameter('value_head.bias'),
+  ];
+  await model.update({ ...adamw, weightDecay: 0.5, valueLr: 0.1 });
+  const after = await model.parameter('value_head.weight');
+  t.true(after.every((w, i) => Math.abs(w - 0.95 * weight[i]!) < 1e-7));
+  t.deepEqual(await model.parameter('value_head.bias'), bias);
 });
 
 test('a critic of its own does not touch the vocabulary', async (t) => {
@@ -265,7 +275,7 @@ test('the memory plan counts the value head', (t) => {
   t.is(with_.masterBytes - without.masterBytes, elements * 4);
   t.is(with_.momentBytes - without.momentBytes, elements * 8);
   t.is(with_.gradientBytes - without.gradientBytes, elements * 4);
-  // x, hidden, dhidden and dx of a row, and eight numbers: rstd, three and two of the head's rows, value, d_value, one by token.
+  // x, hidden, dhidden and dx of a row, and nine numbers: six of HeadArrays, value, d_value, and d_value by token.
   t.is(with_.activationBytesPerToken - without.activationBytesPerToken, 4 * (4 * config.hiddenSize + 9));
   t.is(
     planMemory(config, 'bfloat16', false, true).weightBytes -
