@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { AdamWOptions, LossResult } from '../lib/model/engine.ts';
+import * as kernels from '../lib/model/kernels.ts';
 import { createModel, loadModel, type Model, planMemory } from '../lib/model/model.ts';
+import { Tensor } from '../lib/model/tensor.ts';
 import { createRandom } from '../lib/tasks/random.ts';
 import { alone, bits, crossEntropy, packed } from './support/batches.ts';
 import {
@@ -239,6 +241,16 @@ test('the value head has its own learning rate', async (t) => {
   t.true(Math.abs(faster.bias / 0.06 - 1) < 1e-4);
   t.deepEqual(faster.trunk, same.trunk);
   t.is((await moved({ valueLr: 0 })).bias, 0);
+  // Decay, at that rate, of its matrix and not of its bias.
+  using model = await tinyCritic('qwen3');
+  const [weight, bias] = [
+    await model.parameter('value_head.weight'),
+    await model.parameter('value_head.bias'),
+  ];
+  await model.update({ ...adamw, weightDecay: 0.5, valueLr: 0.1 });
+  const after = await model.parameter('value_head.weight');
+  t.true(after.every((w, i) => Math.abs(w - 0.95 * weight[i]!) < 1e-7));
+  t.deepEqual(await model.parameter('value_head.bias'), bias);
 });
 
 test('a critic of its own does not touch the vocabulary', async (t) => {
@@ -266,7 +278,7 @@ test('the memory plan counts the value head', (t) => {
   t.is(with_.masterBytes - without.masterBytes, elements * 4);
   t.is(with_.momentBytes - without.momentBytes, elements * 8);
   t.is(with_.gradientBytes - without.gradientBytes, elements * 4);
-  // x, hidden, dhidden and dx of a row, and eight numbers: rstd, three and two of the head's rows, value, d_value, one by token.
+  // x, hidden, dhidden and dx of a row, and nine numbers: six of HeadArrays, value, d_value, and d_value by token.
   t.is(with_.activationBytesPerToken - without.activationBytesPerToken, 4 * (4 * config.hiddenSize + 9));
   t.is(
     planMemory(config, 'bfloat16', false, undefined, true).weightBytes -
@@ -356,6 +368,12 @@ test('what a critic is given is checked, and errors name the token or the key', 
     RangeError,
     'Expected number of 0 or more for valueLr but received -1 of type number',
   );
+
+  const tensor = Tensor.from(Float32Array.of(0, 1));
+  t.throws(() => void kernels.policyLoss({ logprobs: tensor, weight: tensor, loss: bothLosses }), {
+    instanceOf: RangeError,
+    message: /^Expected nothing \(the value loss belongs to Model\.accumulate\) for loss\.value/,
+  });
 
   using plain = await tinyModel('qwen3', { dtype: 'float32', trainable: true });
   const missing = { code: 'ERR_NO_VALUE_HEAD', message: /valueHead: true but this one has no value head$/ };

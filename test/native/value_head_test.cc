@@ -209,6 +209,19 @@ void test_model(DType dtype, bool tied) {
         label + "without policy weights the critic's values and head gradient are the same");
   if (!tied) check(all_zero(alone[vocabulary]), label + "and the vocabulary's head has none");
 
+  // Backward is linear: one pass with both losses gives the sum of two passes.
+  double worst_sum = 0;
+  for (size_t i = 0; i < both.size(); ++i) {
+    double difference = 0, norm = 0;
+    for (size_t n = 0; n < both[i].size(); ++n) {
+      const double sum_of_two = static_cast<double>(policy[i][n]) + static_cast<double>(alone[i][n]);
+      difference += std::pow(static_cast<double>(both[i][n]) - sum_of_two, 2);
+      norm += sum_of_two * sum_of_two;
+    }
+    worst_sum = std::max(worst_sum, std::sqrt(difference / norm));
+  }
+  check_below(worst_sum, 1e-5, label + "the gradient of both losses is the sum of their gradients");
+
   // A warm-up moves the head alone; then both move, with learning rates of their own.
   AdamWOptions adamw{0.01f, 0.9f, 0.95f, 1e-8f, 0.1f, 1};
   AdamWOptions head_only = adamw;
