@@ -97,7 +97,7 @@ test('requests that run beside each other get the text they get alone, greedy an
   const together = await Promise.all(requests.map((request) => client.chat.completions.create(request)));
   t.deepEqual(together.map(texts), alone);
   t.true(new Set(alone.flat()).size > 10, 'the texts are worth comparing');
-  const small = await serveModel(temporary.path, { kvMemoryMb: 1, contextTokens: 200, queue: 100 });
+  const small = await serveModel(temporary.path, { kvMemoryMb: 0.1, contextTokens: 200, queue: 100 });
   const narrow = clientOf(small);
   const queued = await Promise.all(requests.map((request) => narrow.chat.completions.create(request)));
   await small.stop();
@@ -109,7 +109,7 @@ test('log-probs come with the tokens, and a stop string ends the answer before i
   const [choice] = whole.choices;
   const text = choice!.message.content!;
   const tokens = choice!.logprobs!.content!;
-  t.is(tokens.map(({ token }) => token).join(''), text, 'no end-of-turn token among these 40');
+  t.is(tokens.map(({ token }) => token).join(''), text);
   t.true(tokens.every(({ logprob }) => logprob <= 0));
   const greedy = await client.chat.completions.create({
     ...sampled,
@@ -236,7 +236,6 @@ test("what cannot be answered is an error of the client's own kind, with the fie
   t.is((await post(JSON.stringify({ ...sampled, user: 'x'.repeat(5 * 2 ** 20) }))).status, 413);
   t.is((await fetch(`${plain.url}/chat/completions`)).status, 405);
   t.is((await fetch(`${plain.url}/nothing`)).status, 404);
-  t.deepEqual(plain.load(), { active: 0, waiting: 0 });
 });
 
 test('a page under another name does not reach the server, and a key is asked for when there is one', async (t) => {
@@ -257,7 +256,7 @@ test('a page under another name does not reach the server, and a key is asked fo
 });
 
 test('a caller that goes away takes its request with it, running or waiting; a full queue says 429', async (t) => {
-  const small = await serveModel(temporary.path, { kvMemoryMb: 1, contextTokens: 1500, queue: 2 });
+  const small = await serveModel(temporary.path, { kvMemoryMb: 0.25, contextTokens: 1500, queue: 2 });
   const narrow = clientOf(small);
   const long = { ...sampled, max_tokens: 1400, temperature: 1 };
   const abort = new AbortController();

@@ -14,6 +14,7 @@ import { Interrupted } from './interrupt.ts';
 import { mergeCommand } from './merge.ts';
 import { serveCommand } from './serve.ts';
 import { showCommand } from './show.ts';
+import { sweepCommand } from './sweep.ts';
 import { tasksCommand } from './tasks.ts';
 import { trainCommand } from './train.ts';
 
@@ -35,6 +36,7 @@ async function main(): Promise<number> {
   const commands = [
     demoCommand,
     trainCommand,
+    sweepCommand,
     evalCommand,
     chatCommand,
     mergeCommand,

@@ -67,7 +67,10 @@ export function planSweep(text: string, source: string, extra: readonly string[]
     if (given === undefined) continue;
     throw configError(`${source}: ${given}: the sweep gives every run its ${own}; use folder and seeds`);
   }
-  const names = configNames(configs, where(['configs'], false));
+  const names = configNames(
+    configs.map((config) => join(dirname(source), config)),
+    where(['configs'], false),
+  );
   const cases = Object.keys(variants).length === 0 ? [['', []] as const] : Object.entries(variants);
   return configs.flatMap((config, i) =>
     cases.flatMap(([variant, own]) =>

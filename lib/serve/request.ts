@@ -53,19 +53,19 @@ const schema = z.strictObject({
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).nullish(),
   tools: z.array(tool).nullish(),
-  tool_choice: z.unknown(),
+  tool_choice: z.unknown().optional(),
   parallel_tool_calls: z.boolean().nullish(),
-  response_format: z.unknown(),
+  response_format: z.unknown().optional(),
   presence_penalty: z.number().nullish(),
   frequency_penalty: z.number().nullish(),
   logit_bias: z.record(z.string(), z.number()).nullish(),
   // These cannot change the answer.
-  user: z.unknown(),
-  metadata: z.unknown(),
-  store: z.unknown(),
-  service_tier: z.unknown(),
-  safety_identifier: z.unknown(),
-  prompt_cache_key: z.unknown(),
+  user: z.unknown().optional(),
+  metadata: z.unknown().optional(),
+  store: z.unknown().optional(),
+  service_tier: z.unknown().optional(),
+  safety_identifier: z.unknown().optional(),
+  prompt_cache_key: z.unknown().optional(),
 });
 
 type Body = z.output<typeof schema>;

@@ -58,8 +58,10 @@ export function createTranscript(
           stream = tokenizer.stream({ skipSpecial: true });
         }
         const id = ids[at]!;
-        tokens.push({ text: tokenizer.decode([id]), logprob: logprobs[at]! });
-        if (!ends.has(id)) text += say(stream.push(id));
+        if (!ends.has(id)) {
+          tokens.push({ text: tokenizer.decode([id]), logprob: logprobs[at]! });
+          text += say(stream.push(id));
+        }
         at += 1;
       }
       if (ended && !stopped) text += release(stream.flush());
