@@ -108,46 +108,6 @@ test.serial(
   },
 );
 
-test.serial('CodeSteer does what its guide says, and stops when the guide accepts', async (t) => {
-  const seen: string[] = [];
-  const guide: Guide = {
-    describe: 'a script',
-    async reply(conversations) {
-      return conversations.map((messages) => {
-        const prompt = messages[0]!.content!;
-        seen.push(prompt);
-        const used = /(\d+) are used/.exec(prompt)![1];
-        return { 0: 'count first <<<code>>>', 1: 'now think <<<text>>>' }[used!] ?? 'fine <<<accept>>>';
-      });
-    },
-  };
-  const made = await attempts('steer', questions.slice(0, 2), { ...context, guide }, options);
-  t.is(made.length, 8);
-  for (const { trajectory, steering } of made) {
-    t.deepEqual(
-      steering!.map(({ mode, advice, decided }) => [mode, advice, decided]),
-      [
-        ['code', 'count first', true],
-        ['text', 'now think', true],
-      ],
-    );
-    t.is(trajectory.turns, 2);
-    t.is(trajectory.answer, steering![1]!.answer);
-    t.is(trajectory.text, steering!.map(({ text }) => text).join('\n'));
-    t.true(
-      trajectory.calls.every(({ turn }) => turn === 0),
-      'only the code turn ran a program',
-    );
-  }
-  t.true(made.some(({ trajectory }) => trajectory.calls.length > 0));
-  t.true(
-    seen.some((prompt) => prompt.includes('The program ended with ')),
-    'the guide sees outputs',
-  );
-  t.is(new Set(made.map(({ trajectory: { prompt, sample } }) => `${prompt}/${sample}`)).size, 8);
-  t.true(new Set(made.slice(0, 4).map(({ trajectory }) => trajectory.text)).size > 1, 'samples differ');
-});
-
 test.serial('CodeSteer ends at the turn limit, and without a marker where there is none', async (t) => {
   const of = async (reply: string) => {
     const guide: Guide = {

@@ -184,10 +184,7 @@ test('a run from start to end, shown and evaluated afterwards, without escape co
     /already holds a run; add --resume to continue it, --clean to start over, or run=<other path>/,
   );
   t.is(evaluated.code, 0, evaluated.err);
-  t.regex(
-    evaluated.out,
-    /\ndata {3}4 held-out questions x 1, with tool\n\nheld-out questions +with tool\n[\s\S]*\n\n\d+s\n$/,
-  );
+  t.regex(evaluated.out, /data {3}4 held-out questions x 1, Code Agent[\s\S]*all questions +\d+%/);
   t.regex(text.out, /\nheld-out questions +no tool\n[\s\S]*\ncall Python +0%\n/);
 
   // The evaluation of the command is the one the run made at its end.

@@ -294,10 +294,12 @@ export async function openReasoningGym(given: ReasoningGymOptions): Promise<Reas
     }
   }
 
-  async function entry(index: number): Promise<Reply> {
+  /** The question of an index. A worker that died while it was idle is noticed here, and replaced once. */
+  async function entry(index: number, again = true): Promise<Reply> {
     try {
       return checked(await ask({ op: 'question', index }, options.questionSeconds));
     } catch (error) {
+      if (again && errorCode(error) === 'ERR_WORKER_DIED') return entry(index, false);
       throw error instanceof Overdue ? overdue(`question ${index}`, 'questionSeconds') : error;
     }
   }
