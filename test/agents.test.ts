@@ -25,6 +25,7 @@ const config = runConfig(base, join(temporary.path, 'run'), [
   'rl.steps=0',
   'eval.questions=6',
   'eval.every=0',
+  'rollout.total_tokens=512',
 ]);
 const setup = await openSetup(config, {}, undefined, false);
 const { model, cache, tokenizer, format, tool, limits, toolLimits, plan } = setup;
@@ -108,6 +109,49 @@ test.serial(
   },
 );
 
+<<<<<<< HEAD
+test.serial('CodeSteer does what its guide says, and stops when the guide accepts', async (t) => {
+  const seen: string[] = [];
+  const guide: Guide = {
+    describe: 'a script',
+    async reply(conversations) {
+      return conversations.map((messages) => {
+        const prompt = messages[0]!.content!;
+        seen.push(prompt);
+        const used = /(\d+) are used/.exec(prompt)![1];
+        return { 0: '<<<code>>>', 1: 'now think <<<text>>>' }[used!] ?? 'fine <<<accept>>>';
+      });
+    },
+  };
+  const made = await attempts('steer', questions.slice(0, 2), { ...context, guide }, options);
+  t.is(made.length, 8);
+  for (const { trajectory, steering } of made) {
+    t.deepEqual(
+      steering!.map(({ mode, advice, decided }) => [mode, advice, decided]),
+      [
+        ['code', '', true],
+        ['text', 'now think', true],
+      ],
+    );
+    t.is(trajectory.turns, 2);
+    t.is(trajectory.answer, steering![1]!.answer);
+    t.is(trajectory.text, steering!.map(({ text }) => text).join('\n'));
+    t.true(
+      trajectory.calls.every(({ turn }) => turn === 0),
+      'only the code turn ran a program',
+    );
+  }
+  t.true(made.some(({ trajectory }) => trajectory.calls.length > 0));
+  t.true(
+    seen.some((prompt) => prompt.includes('The program ended with ')),
+    'the guide sees outputs',
+  );
+  t.is(new Set(made.map(({ trajectory: { prompt, sample } }) => `${prompt}/${sample}`)).size, 8);
+  t.true(new Set(made.slice(0, 4).map(({ trajectory }) => trajectory.text)).size > 1, 'samples differ');
+});
+
+=======
+>>>>>>> a6c99fbc6d097473876b747ff62f1dd903a36869
 test.serial('CodeSteer ends at the turn limit, and without a marker where there is none', async (t) => {
   const of = async (reply: string) => {
     const guide: Guide = {
@@ -126,10 +170,7 @@ test.serial('CodeSteer ends at the turn limit, and without a marker where there 
   t.deepEqual(await of('I do not know'), ['text false'], 'text first, then the answer stands');
   t.deepEqual(await of('<<<accept>>>'), ['text false'], 'there is nothing to accept before the first turn');
   await t.throwsAsync(attempts('steer', questions, context, options), { message: /needs a guide/ });
-  const self = modelGuide('self', {
-    ...context,
-    rollout: { ...context.rollout, limits: { ...limits, totalTokens: 512 } },
-  });
+  const self = modelGuide('self', context);
   const made = await attempts('steer', questions.slice(0, 2), { ...context, guide: self }, options);
   t.is(made.length, 8, 'a model that knows no markers can be its own guide');
 });

@@ -28,6 +28,30 @@ interface Rule {
   readonly code?: RegExp;
   /** On the program as written, its texts and comments included. */
   readonly text?: RegExp;
+  /** On the bare code. */
+  readonly shape?: (code: string) => boolean;
+}
+
+/** A loop inside a loop with a test inside both. */
+function testsInNestedLoops(code: string): boolean {
+  const loops: number[] = [];
+  for (const line of code.split('\n')) {
+    const indent = line.search(/\S/);
+    if (indent < 0) continue;
+    while (loops.length > 0 && loops.at(-1)! >= indent) loops.pop();
+    if (loops.length >= 2 && /\bif\b/.test(line)) return true;
+    if (/^\s*for\b/.test(line)) {
+      if (loops.length >= 1 && /:.*\bif\b/.test(line)) return true;
+      loops.push(indent);
+    }
+  }
+  return false;
+}
+
+/** A loop that looks on until something is found. */
+function looksOn(code: string): boolean {
+  const start = code.search(/^[ \t]*while[ \t]+True\b/m);
+  return start >= 0 && /\bbreak\b/.test(code.slice(start));
 }
 
 const kRules: readonly Rule[] = [
@@ -44,8 +68,8 @@ const kRules: readonly Rule[] = [
     code: /\b(?:permutations|combinations\w*|product)\s*\(|\b(?:import|from)\s+(?:heapq|itertools)\b/,
   },
   { purpose: 'search', code: /\bdeque\s*\(|\bdef\s+\w*(?:dfs|bfs|search|backtrack|solve)\w*\s*\(/i },
-  { purpose: 'search', code: /^([ \t]*)for\b[^\n]*\n(?:\1[ \t]+[^\n]*\n)*?\1[ \t]+for\b[\s\S]*?\bif\b/m },
-  { purpose: 'search', code: /^[ \t]*while\s+True\b[\s\S]*?\bbreak\b/m },
+  { purpose: 'search', shape: testsInNestedLoops },
+  { purpose: 'search', shape: looksOn },
   {
     purpose: 'data handling',
     code: /\.(?:split|join|replace|sort|count|strip|lower|upper|index|append|items|reverse)\s*\(|\b(?:sorted|reversed|Counter|defaultdict|zip|enumerate)\s*\(|\b(?:import|from)\s+(?:re|json|datetime|collections|string|pandas|csv)\b/,
@@ -59,7 +83,9 @@ const kRules: readonly Rule[] = [
 /** The purpose of a program by the rules. */
 export function purposeOf(code: string): Purpose {
   const bare = bareCode(code);
-  const rule = kRules.find(({ code: pattern, text }) => pattern?.test(bare) || text?.test(code));
+  const rule = kRules.find(
+    ({ code: pattern, text, shape }) => pattern?.test(bare) || text?.test(code) || shape?.(bare),
+  );
   return rule?.purpose ?? 'other';
 }
 
