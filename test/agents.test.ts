@@ -109,7 +109,6 @@ test.serial(
   },
 );
 
-<<<<<<< HEAD
 test.serial('CodeSteer does what its guide says, and stops when the guide accepts', async (t) => {
   const seen: string[] = [];
   const guide: Guide = {
@@ -150,8 +149,6 @@ test.serial('CodeSteer does what its guide says, and stops when the guide accept
   t.true(new Set(made.slice(0, 4).map(({ trajectory }) => trajectory.text)).size > 1, 'samples differ');
 });
 
-=======
->>>>>>> a6c99fbc6d097473876b747ff62f1dd903a36869
 test.serial('CodeSteer ends at the turn limit, and without a marker where there is none', async (t) => {
   const of = async (reply: string) => {
     const guide: Guide = {
