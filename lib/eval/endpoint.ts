@@ -11,8 +11,8 @@ export interface EndpointOptions {
   /** Up to and without `/chat/completions`, for example `http://localhost:8000/v1`. */
   readonly url: string;
   readonly model: string;
-  /** Sent as a bearer token; default: OPENAI_API_KEY where it is set. */
-  readonly apiKey?: string;
+  /** Sent as a bearer token; default: OPENAI_API_KEY where it is set; null = none. */
+  readonly apiKey?: string | null;
   readonly temperature?: number;
   readonly maxTokens?: number;
   /** Of one request; default 120. */
@@ -23,6 +23,21 @@ export interface EndpointOptions {
   readonly pause?: number;
   /** Requests at once; default 8. */
   readonly concurrency?: number;
+}
+
+/** One answer, and why it ended (`stop`, `length`, ...). */
+export interface EndpointAnswer {
+  readonly text: string;
+  readonly finish: string;
+}
+
+/** A request that the server refuses (a status from 400 on that no second try mends). */
+export class EndpointRefusal extends ToolgradError {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super('ERR_ENDPOINT', message);
+    this.status = status;
+  }
 }
 
 /** Asked with lists of messages; answers come in the same order. */
@@ -37,7 +52,6 @@ export function chatEndpoint(options: EndpointOptions): ChatEndpoint {
   if (!/^https?:\/\//.test(url)) {
     throw new ToolgradError('ERR_USAGE', `endpoint: expected an http(s) URL, found ${JSON.stringify(url)}`);
   }
-  const address = `${url.replace(/\/+$/, '')}/chat/completions`;
   return {
     describe: `${model} at ${url}`,
     async complete(conversations, signal) {
@@ -46,7 +60,7 @@ export function chatEndpoint(options: EndpointOptions): ChatEndpoint {
       const work = async () => {
         while (next < conversations.length) {
           const index = next++;
-          answers[index] = await ask(address, conversations[index]!, options, signal);
+          answers[index] = (await askEndpoint(options, conversations[index]!, {}, signal)).text;
         }
       };
       await Promise.all(Array.from({ length: Math.min(concurrency, conversations.length) }, work));
@@ -58,16 +72,18 @@ export function chatEndpoint(options: EndpointOptions): ChatEndpoint {
 /** A failure that may pass: of the network, of an overloaded or restarting server. */
 class Passing extends Error {}
 
-async function ask(
-  address: string,
-  messages: readonly ChatMessage[],
+/** One request, tried again while its failure may pass. `fields` go into its body beside model and messages (`seed`, `stop`). */
+export async function askEndpoint(
   options: EndpointOptions,
-  signal: AbortSignal | undefined,
-): Promise<string> {
-  const { retries = 4, pause = 1000 } = options;
+  messages: readonly ChatMessage[],
+  fields: Readonly<Record<string, unknown>>,
+  signal?: AbortSignal,
+): Promise<EndpointAnswer> {
+  const { url, retries = 4, pause = 1000 } = options;
+  const address = `${url.replace(/\/+$/, '')}/chat/completions`;
   for (let attempt = 0; ; attempt++) {
     try {
-      return await request(address, messages, options, signal);
+      return await request(address, messages, options, fields, signal);
     } catch (error) {
       signal?.throwIfAborted();
       if (!(error instanceof Passing)) throw error;
@@ -87,10 +103,11 @@ async function request(
   address: string,
   messages: readonly ChatMessage[],
   options: EndpointOptions,
+  fields: Readonly<Record<string, unknown>>,
   signal: AbortSignal | undefined,
-): Promise<string> {
+): Promise<EndpointAnswer> {
   const { model, temperature = 0, maxTokens = 1024, seconds = 120 } = options;
-  const apiKey = options.apiKey ?? process.env.OPENAI_API_KEY;
+  const apiKey = options.apiKey === undefined ? process.env.OPENAI_API_KEY : options.apiKey;
   const late = AbortSignal.timeout(seconds * 1000);
   let response: Response;
   let text: string;
@@ -99,9 +116,9 @@ async function request(
       method: 'POST',
       headers: {
         'content-type': 'application/json',
-        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+        ...(apiKey == null ? {} : { authorization: `Bearer ${apiKey}` }),
       },
-      body: JSON.stringify({ model, messages, temperature, max_tokens: maxTokens }),
+      body: JSON.stringify({ model, messages, temperature, max_tokens: maxTokens, ...fields }),
       signal: signal === undefined ? late : AbortSignal.any([signal, late]),
     });
     text = await response.text();
@@ -114,20 +131,25 @@ async function request(
   }
   const said = `status ${response.status}: ${text.slice(0, 200)}`;
   if (response.status === 408 || response.status === 429 || response.status >= 500) throw new Passing(said);
-  if (!response.ok) throw new ToolgradError('ERR_ENDPOINT', `${address} refused the request with ${said}`);
-  const content = contentOf(text);
-  if (content !== null) return content;
+  if (!response.ok) {
+    throw new EndpointRefusal(response.status, `${address} refused the request with ${said}`);
+  }
+  const answer = answerOf(text);
+  if (answer !== null) return answer;
   throw new ToolgradError(
     'ERR_ENDPOINT',
     `${address}: expected a chat completion with choices[0].message.content, found ${text.slice(0, 200)}`,
   );
 }
 
-function contentOf(text: string): string | null {
+function answerOf(text: string): EndpointAnswer | null {
   try {
-    const { choices } = JSON.parse(text) as { choices: { message: { content: unknown } }[] };
-    const content = choices[0]?.message.content;
-    return typeof content === 'string' ? content : null;
+    const { choices } = JSON.parse(text) as {
+      choices: { message: { content: unknown }; finish_reason?: unknown }[];
+    };
+    const { message, finish_reason: finish } = choices[0]!;
+    if (typeof message.content !== 'string') return null;
+    return { text: message.content, finish: typeof finish === 'string' ? finish : 'stop' };
   } catch {
     return null; // said by the caller, with the text
   }

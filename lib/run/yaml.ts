@@ -3,6 +3,7 @@
  * what was expected and found, and for an unknown key the nearest known one. What the text extends lies below it (layers.ts).
  */
 import { parseDocument, stringify } from 'yaml';
+import type { z } from 'zod';
 import { type Config, configSchema } from './config.ts';
 import { configConflicts } from './conflicts.ts';
 import { configError, extendsKey, isSection, mergedValues, parseLayers, placeOf } from './layers.ts';
@@ -21,6 +22,25 @@ export function parseConfig(
   overrides: readonly string[] = [],
   options: { readonly ownTasks?: boolean } = {},
 ): Config {
+  return parseSettings(configSchema, text, source, overrides, (config) =>
+    configConflicts(config, options.ownTasks),
+  );
+}
+
+/** A combination of values that cannot work. */
+export interface Conflict {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+/** As `parseConfig`, for the settings that any schema describes. */
+export function parseSettings<S extends z.ZodType>(
+  schema: S,
+  text: string,
+  source: string,
+  overrides: readonly string[],
+  conflictsOf: (value: z.output<S>) => readonly Conflict[],
+): z.output<S> {
   const layers = parseLayers(text, source);
   const values = mergedValues(layers);
   const overridden = new Set<string>();
@@ -35,12 +55,12 @@ export function parseConfig(
     const inside = [...overridden].find((key) => key.startsWith(`${name}.`));
     return inside === undefined ? source : `argument ${inside}`;
   };
-  const parsed = configSchema.safeParse(values);
+  const parsed = schema.safeParse(values);
   if (!parsed.success) {
-    const problems = explainProblems(configSchema, parsed.error, values, where, [extendsKey]);
+    const problems = explainProblems(schema, parsed.error, values, where, [extendsKey]);
     throw configError(problems.join('\n'));
   }
-  const conflicts = configConflicts(parsed.data, options.ownTasks);
+  const conflicts = conflictsOf(parsed.data);
   if (conflicts.length > 0) {
     throw configError(
       conflicts.map(({ path, message }) => `${where(path, false)}: ${path.join('.')}: ${message}`).join('\n'),

@@ -144,7 +144,7 @@ export interface LoadTracesOptions {
 /**
  * Reads traces from a JSONL file. A line is either `{ question, answer, code?, style?, task? }`, where style is `code`, `bare`
  * or `text` (the same as bare) and defaults to `code` if there is code, or `{ question, answer, turns }` with the turns
- * written out. Throws DataError naming file and line.
+ * written out. An `id` is kept: by it a generated question is known in another wording. Throws DataError naming file and line.
  */
 export async function loadTraces(path: string, options: LoadTracesOptions = {}): Promise<Trace[]> {
   const { format = traceFormats.r1ci, task: defaultTask = 'traces' } = options;
@@ -153,7 +153,8 @@ export async function loadTraces(path: string, options: LoadTracesOptions = {}):
     const { prompt, answer } = questionOfRow(path, row);
     const { task = defaultTask, code, style = code === undefined ? 'bare' : 'code' } = fields;
     if (typeof task !== 'string') throw new DataError(path, line, 'expected task to be a text');
-    const question: Question = { id: placeContent(task, prompt).id, task, prompt, answer };
+    const id = typeof fields.id === 'string' ? fields.id : placeContent(task, prompt).id;
+    const question: Question = { id, task, prompt, answer };
     if (fields.turns !== undefined) {
       const turns = givenTurns(path, row);
       return {
