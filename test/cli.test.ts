@@ -165,7 +165,7 @@ test('a run from start to end, shown and evaluated afterwards, without escape co
     toolgrad(['show', run, '10', '--eval', '--wrong']),
     toolgrad(['show', run, '99']),
     toolgrad(['train', at('run.yaml'), `run=${run}`]),
-    toolgrad(['eval', at('run.yaml'), model, '--out', at('eval.jsonl')]),
+    toolgrad(['eval', at('run.yaml'), model, '--out', at('evaluation')]),
     toolgrad(['eval', at('run.yaml'), model, '--no-tool']),
   ]);
   t.regex(
@@ -185,12 +185,15 @@ test('a run from start to end, shown and evaluated afterwards, without escape co
   );
   t.is(evaluated.code, 0, evaluated.err);
   t.regex(evaluated.out, /data {3}4 held-out questions x 1, Code Agent[\s\S]*all questions +\d+%/);
-  t.regex(text.out, /\nheld-out questions +no tool\n[\s\S]*\ncall Python +0%\n/);
+  t.regex(text.out, /\nheld-out questions +All Text\n[\s\S]*\ncall Python +0%\n/);
 
   // The evaluation of the command is the one the run made at its end.
   const ids = (records: readonly Record<string, unknown>[]) =>
     records.map(({ ledger }) => (ledger as { ids: number[] }).ids);
-  t.deepEqual(ids(readLines(at('eval.jsonl'))), ids(readLines(join(run, 'eval', '000010.jsonl'))));
+  t.deepEqual(
+    ids(readLines(join(at('evaluation'), 'eval.jsonl'))),
+    ids(readLines(join(run, 'eval', '000010.jsonl'))),
+  );
 });
 
 test('Ctrl-C writes a checkpoint and prints the command that goes on', async (t) => {
