@@ -123,7 +123,13 @@ async function startWorker(
     if (end < 0) return;
     const line = received.slice(0, end);
     received = received.slice(end + 1);
-    answer(JSON.parse(line) as Reply);
+    try {
+      answer(JSON.parse(line) as Reply);
+    } catch (error) {
+      // Something else than the worker wrote to its pipe: whoever asked discards the process.
+      const message = 'reasoning-gym: the worker wrote what is no reply';
+      answer(new ToolgradError('ERR_WORKER_DIED', message, { cause: error }));
+    }
   });
   child.stderr.on('data', (chunk: Buffer) => {
     errors = (errors + chunk.toString('utf8')).slice(-kMostErrorText);

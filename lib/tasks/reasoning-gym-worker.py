@@ -1,17 +1,18 @@
 # The process in which the Python package `reasoning-gym` makes questions and scores answers. Run as
-# `python3 reasoning-gym-worker.py`; speaks JSON lines (ASCII) on stdin and stdout, one reply to each request, in order.
+# `python3 reasoning-gym-worker.py <bytes of memory>` in a process group of its own; speaks JSON lines (ASCII) on stdin and
+# stdout, one reply to each request, in order.
 #
-# Invariants: what the package prints goes to stderr; when stdin ends, the whole process group is killed, even in the middle of
-# a scorer; question number i is always the same one, whatever was asked before. Python 3.10 or newer, as the package.
+# Invariants: what the package prints goes to stderr; when the other end of stdin is gone, a watching fork kills the whole
+# process group, even in the middle of a scorer that holds the interpreter's lock; question number i is always the same one,
+# whatever was asked before. Python 3.10 or newer, as the package; Linux or macOS.
 
 import difflib
 import importlib.metadata
 import json
 import os
-import queue
+import select
 import signal
 import sys
-import threading
 
 # Questions of one data set object; the next ones come from another object whose seed is as much further.
 CHUNK = 500
@@ -26,19 +27,16 @@ class Refused(Exception):
         self.kind = kind
 
 
-def read_requests(requests):
-    """Feeds the queue; ends the process with its stdin."""
-    pending = b""
-    while True:
-        received = os.read(0, 1 << 16)
-        if not received:
-            break
-        *lines, pending = (pending + received).split(b"\n")
-        for line in lines:
-            requests.put(line)
-    if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
+def watch_stdin():
+    """Forks a process that waits for the other end of stdin to close, without reading from it."""
+    if os.fork() != 0:
+        return
+    os.close(1)
+    os.close(2)
+    poll = select.poll()
+    poll.register(0, 0)
+    poll.poll()
+    os.killpg(0, signal.SIGKILL)
 
 
 class Worker:
@@ -119,6 +117,9 @@ def limit_memory(byte_count):
 
 
 def main():
+    if len(sys.argv) != 2:
+        sys.exit("usage: reasoning-gym-worker.py <bytes of memory>, in a process group of its own")
+    watch_stdin()
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if path != here]
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
@@ -128,20 +129,17 @@ def main():
         out.write(json.dumps(message) + "\n")
         out.flush()
 
-    requests = queue.Queue()
-    threading.Thread(target=read_requests, args=(requests,), daemon=True).start()
-    if len(sys.argv) > 1:
-        limit_memory(int(sys.argv[1]))
+    limit_memory(int(sys.argv[1]))
     try:
         import reasoning_gym
         import reasoning_gym.factory
     except ImportError as error:
         send({"refused": "missing", "message": f"{error} (Python {sys.version.split()[0]}, {sys.executable})"})
-        os._exit(0)  # without waiting for the reading thread
+        return
     send({"ready": True, "python": sys.version.split()[0], "executable": sys.executable})
     worker = Worker(reasoning_gym)
-    while True:
-        send(worker.answer(json.loads(requests.get())))
+    for line in sys.stdin.buffer:
+        send(worker.answer(json.loads(line)))
 
 
 main()
