@@ -116,65 +116,72 @@ const compress = (text: string) =>
     },
   });
 
-/** The files of the package by path: compressed lines, and the manifest. */
-export async function makePackage(log: (line: string) => void): Promise<ReadonlyMap<string, Buffer>> {
-  const files = new Map<string, Buffer>();
-  const entries: Record<string, QuestionFile> = {};
-  let total = 0;
-  function add(name: string, lines: readonly string[], sets?: Readonly<Record<SetName, number>>): void {
-    const text = `${lines.join('\n')}\n`;
-    const compressed = compress(text);
-    files.set(`${name}.jsonl.br`, compressed);
-    total += lines.length;
-    entries[name] = {
-      questions: lines.length,
-      ...(sets === undefined ? {} : { sets }),
-      bytes: compressed.length,
-      sha256: createHash('sha256').update(text).digest('hex'),
-    };
-  }
+/** A file before compression; `sets` for the questions of a task. */
+export interface PackageText {
+  readonly lines: readonly string[];
+  readonly sets?: Readonly<Record<SetName, number>>;
+}
+
+/** The texts of the package by path without `.jsonl.br`. */
+export async function packageTexts(log: (line: string) => void): Promise<ReadonlyMap<string, PackageText>> {
+  const texts = new Map<string, PackageText>();
   for (const { name, suite } of splitEntries) {
     const task = (await suiteVerifiers(suite)).get(name.slice(suite.length + 1));
     if (task === undefined) throw new Error(`${name}: expected a verifier`);
     const { questions, leftOut = new Map<string, number>() } = makeTask(name, task);
-    if (questions.length === 0) {
-      log(`${name}: no published questions, all are generated`);
-      continue;
-    }
+    log(`${name}: ${questions.length} questions`);
+    for (const [reason, count] of leftOut) log(`  left out ${count}: ${reason}`);
+    if (questions.length === 0) continue;
     const places = assignSets(
       name,
       questions.map(({ id }) => id),
     );
     const bySet = setNames.map((set) => questions.filter(({ id }) => places.get(id) === set));
     const sets = Object.fromEntries(setNames.map((set, i) => [set, bySet[i]!.length]));
-    add(name, linesOf(name, task, bySet.flat()), sets as Record<SetName, number>);
-    log(`${name}: ${questions.length} questions, ${entries[name]!.bytes} bytes ${JSON.stringify(sets)}`);
-    for (const [reason, count] of leftOut) log(`  left out ${count}: ${reason}`);
+    texts.set(name, { lines: linesOf(name, task, bySet.flat()), sets: sets as Record<SetName, number> });
   }
   const records = gsm8k('train').filter((record) => replaceableNumbers(record).length > 0);
-  add(
-    'gsm8k/train',
-    records.map(({ question, answer }) => JSON.stringify({ question, answer })),
-  );
-  log(`gsm8k/train: ${records.length} of GSM8K's training questions, the source of generated gsm questions`);
-  const manifest = { format: kQuestionsFormat, files: entries };
-  files.set('manifest.json', Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`));
-  const bytes = [...files.values()].reduce((sum, { length }) => sum + length, 0);
-  log(`${files.size} files, ${total} lines, ${(bytes / 1e6).toFixed(2)} MB`);
-  return files;
+  texts.set('gsm8k/train', {
+    lines: records.map(({ question, answer }) => JSON.stringify({ question, answer })),
+  });
+  return texts;
+}
+
+/** The text of a file, and its checksum as the manifest states it. */
+export function textOf({ lines }: PackageText): { text: string; sha256: string } {
+  const text = `${lines.join('\n')}\n`;
+  return { text, sha256: createHash('sha256').update(text).digest('hex') };
+}
+
+async function writePackage(folder: URL): Promise<void> {
+  const texts = await packageTexts((line) => console.log(line));
+  for (const part of ['bbh', 'symbench', 'reasoning-gym', 'gsm8k']) {
+    rmSync(new URL(part, folder), { recursive: true, force: true });
+  }
+  const files: Record<string, QuestionFile> = {};
+  for (const [name, made] of texts) {
+    const { text, sha256 } = textOf(made);
+    const compressed = compress(text);
+    const path = fileURLToPath(new URL(`${name}.jsonl.br`, folder));
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, compressed);
+    const { lines, sets } = made;
+    files[name] = {
+      questions: lines.length,
+      ...(sets === undefined ? {} : { sets }),
+      bytes: compressed.length,
+      sha256,
+    };
+  }
+  const manifest = `${JSON.stringify({ format: kQuestionsFormat, files }, null, 1)}\n`;
+  writeFileSync(new URL('manifest.json', folder), manifest);
+  const sum = (key: 'questions' | 'bytes') =>
+    Object.values(files).reduce((total, file) => total + file[key], 0);
+  console.log(`${texts.size} files, ${sum('questions')} lines, ${(sum('bytes') / 1e6).toFixed(2)} MB`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   if (sharedData === null)
     throw new Error('expected ../shared/data beside the checkout: it holds the questions');
-  const files = await makePackage((line) => console.log(line));
-  const folder = new URL('../../questions/', import.meta.url);
-  for (const part of ['bbh', 'symbench', 'reasoning-gym', 'gsm8k']) {
-    rmSync(new URL(part, folder), { recursive: true, force: true });
-  }
-  for (const [name, bytes] of files) {
-    const path = fileURLToPath(new URL(name, folder));
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, bytes);
-  }
+  await writePackage(new URL('../../questions/', import.meta.url));
 }

@@ -93,11 +93,23 @@ function storedSets(name: string): Readonly<Record<SetName, Question[]>> {
   return sets;
 }
 
+const opened = new Map<string, Promise<PublishedTask>>();
+
 /**
- * Opens a published task. Throws RangeError for an unknown name, ERR_QUESTIONS_MISSING where the package of questions is not
+ * Opens a published task, once: later calls give the same one. Throws RangeError for an unknown name, ERR_QUESTIONS_MISSING where the package of questions is not
  * installed, ERR_QUESTIONS_BROKEN where it is damaged.
  */
 export async function openSuiteTask(name: string): Promise<PublishedTask> {
+  const known = opened.get(name);
+  if (known !== undefined) return known;
+  const opening = makePublishedTask(name);
+  opened.set(name, opening);
+  // What could not be opened may be there at the next call.
+  opening.catch(() => opened.delete(name));
+  return opening;
+}
+
+async function makePublishedTask(name: string): Promise<PublishedTask> {
   const task = await suiteVerifier(name);
   const stored = storedSets(name);
   const placeOfStored = new Map(
