@@ -9,10 +9,10 @@ import { planSweep, runProgress } from '../lib/run/sweep.ts';
 import { runYaml, temporaryFolder, writeBase } from './support/runs.ts';
 
 const temporary = temporaryFolder();
-test.after.always(() => temporary.remove());
 const at = (...parts: string[]) => join(temporary.path, ...parts);
 mkdirSync(at('other'));
 const least = 'model: { path: m }\ntasks: { names: [gcd] }\nrl: { group: 4 }\n';
+await writeBase(at('base'));
 for (const path of ['a.yaml', 'b.yaml', 'other/a.yaml']) writeFileSync(at(path), least);
 const plan = (text: string, extra: readonly string[] = []) => planSweep(text, at('sweep.yaml'), extra);
 const refused = (t: ExecutionContext, text: string, message: RegExp, extra: readonly string[] = []) =>
@@ -88,13 +88,14 @@ interface Running {
   until(text: string): Promise<void>;
 }
 
-function start(args: readonly string[]): Running {
+function start(t: ExecutionContext, args: readonly string[]): Running {
   const { FORCE_COLOR: _, NODE_OPTIONS: __, ...env } = process.env;
   const child = spawn(process.execPath, ['--import=tsx', join('lib', 'cli', 'main.ts'), ...args], {
     cwd: packageRoot,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  t.teardown(() => child.kill());
   const waiting: (() => void)[] = [];
   const running: Running = {
     child,
@@ -118,46 +119,42 @@ function start(args: readonly string[]): Running {
 }
 
 test('runs go one after the other; Ctrl-C stops with a checkpoint, the same command goes on, then there is nothing left', async (t) => {
-  t.timeout(180_000);
-  await writeBase(at('base'));
+  t.timeout(600_000);
   writeFileSync(at('tiny.yaml'), runYaml(at('base')));
   writeFileSync(
     at('tiny-sweep.yaml'),
-    `folder: ${JSON.stringify(at('runs'))}\nconfigs: [tiny.yaml]\nseeds: [1, 2]\noverrides: [eval.without_tool=false, eval.every=0]\n` +
-      'variants: { masked: [], text: [text_only=true, sft.code_share=0] }\n',
+    `folder: ${JSON.stringify(at('runs'))}\nconfigs: [tiny.yaml]\nseeds: [1, 2]\noverrides: [eval.without_tool=false, eval.every=0, eval.questions=2]\n`,
   );
-  const args = ['sweep', at('tiny-sweep.yaml'), 'rl.steps=2'];
-  const first = start(args);
-  await first.until('sft 3/6');
+  const args = ['sweep', at('tiny-sweep.yaml'), 'rl.steps=1'];
+  const first = start(t, args);
+  await first.until('sft 1/6');
   first.child.kill('SIGINT');
   t.is(await first.ended, 130, first.out);
-  t.regex(first.out, /\[1\/4\] tiny-masked-seed1\n/);
-  t.regex(first.out, /tiny-masked-seed1 +interrupted/);
-  t.regex(first.out, /tiny-text-seed2 +new/);
-  t.regex(first.out, /interrupted; go on with: .* sweep .*tiny-sweep.yaml rl.steps=2\n$/);
-  const [checkpoint] = readdirSync(at('runs', 'tiny-masked-seed1', 'checkpoints'));
+  t.regex(first.out, /\[1\/2\] tiny-seed1\n/);
+  t.regex(first.out, /tiny-seed1 +interrupted/);
+  t.regex(first.out, /tiny-seed2 +new/);
+  t.regex(first.out, /interrupted; go on with: .* sweep .*tiny-sweep.yaml rl.steps=1\n$/);
+  const [checkpoint] = readdirSync(at('runs', 'tiny-seed1', 'checkpoints'));
   t.log(`interrupted after step ${Number(checkpoint)}`);
-  t.false(existsSync(at('runs', 'tiny-masked-seed2')));
+  t.false(existsSync(at('runs', 'tiny-seed2')));
 
-  const second = start(args);
+  const second = start(t, args);
   t.is(await second.ended, 0, second.out);
-  t.regex(second.out, /\[1\/4\] tiny-masked-seed1: goes on\n/);
+  t.regex(second.out, /\[1\/2\] tiny-seed1: goes on\n/);
   t.regex(second.out, /run +state +before +after SFT +after RL +calls +time\n/);
-  for (const name of ['tiny-masked-seed1', 'tiny-masked-seed2', 'tiny-text-seed1', 'tiny-text-seed2']) {
+  for (const name of ['tiny-seed1', 'tiny-seed2']) {
     t.regex(second.out, new RegExp(`\\n${name} +finished +\\d+% +\\d+% +\\d+% +\\d+% +\\w+\\n`));
-    t.true(existsSync(at('runs', name, 'checkpoints', '000008')));
+    t.true(existsSync(at('runs', name, 'checkpoints', '000007')));
   }
-  const steps = readLines(at('runs', 'tiny-masked-seed1', 'metrics.jsonl')).filter(
-    ({ kind }) => kind === 'sft',
-  );
+  const steps = readLines(at('runs', 'tiny-seed1', 'metrics.jsonl')).filter(({ kind }) => kind === 'sft');
   t.is(steps.length, 6, 'no step is done twice');
-  t.regex(second.out, /compare(?: them)?:? .*tiny-masked-seed1 .*tiny-text-seed2/);
+  t.regex(second.out, /compare(?: them)?:? .*tiny-seed1 .*tiny-seed2/);
 
-  const third = start(args);
+  const third = start(t, args);
   t.is(await third.ended, 0, third.out);
-  t.is(third.out.match(/: finished before\n/g)?.length, 4);
+  t.is(third.out.match(/: finished before\n/g)?.length, 2);
 
-  const other = start(['sweep', at('tiny-sweep.yaml'), 'rl.steps=2', 'rl.group=3']);
+  const other = start(t, ['sweep', at('tiny-sweep.yaml'), 'rl.steps=1', 'rl.group=3']);
   t.is(
     await other.ended,
     2,
@@ -165,23 +162,24 @@ test('runs go one after the other; Ctrl-C stops with a checkpoint, the same comm
   );
   t.regex(other.out, /was started with another config[\s\S]*rl.group: 4 before, 3 now/);
   const longer = planSweep(
-    `folder: ${JSON.stringify(at('runs'))}\nconfigs: [tiny.yaml]\nseeds: [1]\noverrides: [eval.without_tool=false, eval.every=0]\nvariants: { masked: [] }\n`,
+    `folder: ${JSON.stringify(at('runs'))}\nconfigs: [tiny.yaml]\nseeds: [1]\noverrides: [eval.without_tool=false, eval.every=0, eval.questions=2]\n`,
     at('tiny-sweep.yaml'),
-    ['rl.steps=3'],
+    ['rl.steps=2'],
   );
   t.is(runProgress(longer[0]!.config), 'unfinished', 'more steps than were run');
 });
 
 test('a run that fails is said to, with code 1, and the others are run', async (t) => {
-  await writeBase(at('base-2'));
-  writeFileSync(at('good.yaml'), runYaml(at('base-2')));
+  writeFileSync(at('good.yaml'), runYaml(at('base')));
   writeFileSync(at('bad.yaml'), runYaml(at('nowhere')));
   writeFileSync(
     at('fail.yaml'),
     `folder: ${JSON.stringify(at('failed'))}\nconfigs: [bad.yaml, good.yaml]\noverrides: [sft.steps=1, rl.steps=0, eval.questions=0, eval.every=0, eval.without_tool=false, sft.warmup=0]\n`,
   );
-  const run = start(['sweep', at('fail.yaml')]);
+  const run = start(t, ['sweep', at('fail.yaml')]);
   t.is(await run.ended, 1, run.out);
   t.regex(run.out, /bad-seed0 +failed \(code 1\)/);
   t.regex(run.out, /good-seed0 +finished/);
 });
+
+test.after.always(() => temporary.remove());

@@ -3,12 +3,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ToolgradError } from '../errors.ts';
+import { type ModelConfig, parameterCount } from '../model/config.ts';
+import { availableMemory } from '../model/model.ts';
+import { configWithoutWeights } from '../model/shape.ts';
 import type { Config } from '../run/config.ts';
 import { formatConfig, parseConfig } from '../run/yaml.ts';
-import { memoryPlan } from '../train/memory.ts';
+import { criticMemory, memoryPlan, planFromShape } from '../train/memory.ts';
 import { openSetup, toolLimits } from '../train/setup.ts';
 import { type TrainResult, train } from '../train/train.ts';
-import { bytes } from '../view/format.ts';
+import { bytes, parameters } from '../view/format.ts';
 import { evaluationTable, runView } from '../view/progress.ts';
 import { interruptible } from './interrupt.ts';
 import { invocation, shortPath } from './invocation.ts';
@@ -97,14 +100,13 @@ export async function trainOnConsole(
 }
 
 async function dryRun(config: Config): Promise<void> {
+  const shape = configWithoutWeights(config.model.path);
+  if (shape !== null) return planOnly(config, shape);
   const setup = await openSetup(config);
   try {
     const { model, cache, microBatchTokens } = setup;
-    const plan = memoryPlan(config, model.memory, cache.pagesTotal, microBatchTokens);
-    process.stdout.write(`# resolved config\n${formatConfig(config)}\n# memory plan\n`);
-    for (const [name, count] of plan) {
-      process.stdout.write(`${name.padEnd(56)} ${bytes(count).padStart(10)}\n`);
-    }
+    const critic = criticMemory(config, model.config);
+    writePlan(config, memoryPlan(config, model.memory, cache.pagesTotal, microBatchTokens, critic));
     const result = await setup.tool.run({
       callId: 'dry-run',
       code: 'import sys\nprint(sys.version.split()[0], 6 * 7)',
@@ -115,5 +117,24 @@ async function dryRun(config: Config): Promise<void> {
     );
   } finally {
     await setup.close();
+  }
+}
+
+/** The dry run of a model of which only config.json is here: what it would take, and whether this machine has it. */
+function planOnly(config: Config, shape: ModelConfig): void {
+  const plan = planFromShape(config, shape);
+  writePlan(config, plan);
+  const needed = plan.at(-1)![1];
+  const available = availableMemory();
+  process.stdout.write(
+    `\n${config.model.path} holds config.json and no weights (${parameters(parameterCount(shape))} parameters): this is the plan alone.\n` +
+      `It ${needed > available ? 'does not fit' : 'fits'} into the ${bytes(available)} of memory that this machine has left.\n`,
+  );
+}
+
+function writePlan(config: Config, plan: readonly (readonly [string, number])[]): void {
+  process.stdout.write(`# resolved config\n${formatConfig(config)}\n# memory plan\n`);
+  for (const [name, count] of plan) {
+    process.stdout.write(`${name.padEnd(56)} ${bytes(count).padStart(10)}\n`);
   }
 }

@@ -83,8 +83,7 @@ export async function openSetup(
         );
       }
       const limits = rolloutLimits(config);
-      const pages = Math.floor((config.rollout.kv_memory_mb * kMegabyte) / model.memory.kvBytesPerPage);
-      const cache = model.openKvCache(Math.max(1, pages));
+      const cache = model.openKvCache(kvPages(config, model.memory));
       return {
         config,
         tool,
@@ -234,6 +233,11 @@ export function policyOptions(config: Config, microBatch: number, lr: number): P
     unmaskTool: rl.unmask_tool,
     adamw: adamwOptions(config, lr),
   };
+}
+
+/** Pages of the KV cache within rollout.kv_memory_mb. */
+export function kvPages(config: Pick<Config, 'rollout'>, memory: MemoryPlan): number {
+  return Math.max(1, Math.floor((config.rollout.kv_memory_mb * kMegabyte) / memory.kvBytesPerPage));
 }
 
 /**
