@@ -37,6 +37,7 @@ const kSections: Readonly<Record<string, string>> = {
   rollout: 'Limits of one trajectory, and the memory for all of them.',
   tool: 'Limits of one Python call.',
   optim: 'AdamW, for both phases.',
+  curriculum: 'Which of the training questions RL asks when ([curriculum.md](curriculum.md)).',
   eval: 'Held-out questions.',
   checkpoint: 'When to write checkpoints, and how many to keep.',
 };

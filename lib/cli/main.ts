@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { errorCode, errorMessage } from '../errors.ts';
 import { packageVersion } from '../package.ts';
 import { chatCommand } from './chat.ts';
+import { curriculumCommand } from './curriculum.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
@@ -15,6 +16,7 @@ import { mergeCommand } from './merge.ts';
 import { serveCommand } from './serve.ts';
 import { showCommand } from './show.ts';
 import { sweepCommand } from './sweep.ts';
+import { synthesizeCommand } from './synthesize.ts';
 import { tasksCommand } from './tasks.ts';
 import { trainCommand } from './train.ts';
 
@@ -24,6 +26,7 @@ const kUsageCodes: ReadonlySet<string> = new Set([
   'ERR_USAGE',
   'ERR_RUN_EXISTS',
   'ERR_RUN_MISSING',
+  'ERR_CURRICULUM',
 ]);
 
 async function main(): Promise<number> {
@@ -38,9 +41,11 @@ async function main(): Promise<number> {
     trainCommand,
     sweepCommand,
     evalCommand,
+    curriculumCommand,
     chatCommand,
     mergeCommand,
     serveCommand,
+    synthesizeCommand,
     showCommand,
     tasksCommand,
     doctorCommand,

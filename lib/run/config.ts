@@ -278,6 +278,27 @@ export const configSchema = z.strictObject({
         .describe('tokens of a forward and backward pass; changes no bit; 0 = derived from free memory'),
     })
     .prefault({}),
+  curriculum: z
+    .strictObject({
+      file: z
+        .string()
+        .nullable()
+        .default(null)
+        .describe('rated questions, made by `toolgrad curriculum`; RL asks these and no others'),
+      order: z
+        .enum(['potential', 'difficulty', 'flat'])
+        .default('potential')
+        .describe('stages by improvement potential, by accuracy (easiest first), or all questions at once'),
+      stages: z.int().min(1).max(4).default(4).describe('stage s asks groups 1 to s; the last one all'),
+      steps: count.default(150).describe('RL steps of a stage; the last one goes on to the end'),
+      regroup_every: countOrNone
+        .default(0)
+        .describe(
+          'RL steps between new ratings by the current policy; 0 = the ratings of the file throughout',
+        ),
+      regroup_samples: z.int().min(2).default(8).describe('attempts per question of such a rating'),
+    })
+    .prefault({}),
   eval: z
     .strictObject({
       every: countOrNone.default(0).describe('RL steps between evaluations; 0 = before and after only'),

@@ -172,7 +172,26 @@ export function configConflicts(config: Config, ownTasks = false): ConfigConflic
       'greedy attempts are all the same: set eval.temperature above 0 or eval.samples to 1',
     );
   }
+  curriculumConflicts(config, conflict);
   return conflicts;
+}
+
+/** A curriculum needs ratings; without them none of its other keys does anything. */
+function curriculumConflicts(
+  { curriculum, rl }: Config,
+  conflict: (path: string, message: string) => void,
+): void {
+  const { file, order, regroup_every: every } = curriculum;
+  if (rl.steps === 0) return;
+  if (file === null && every === 0 && order !== 'potential') {
+    conflict(
+      'curriculum.order',
+      `order ${order} needs rated questions: give curriculum.file, or set curriculum.regroup_every`,
+    );
+  }
+  if (every > 0 && order === 'flat') {
+    conflict('curriculum.regroup_every', 'order flat asks all questions at once, whatever their ratings are');
+  }
 }
 
 /** A run without the tool: nothing may ask for calls, or for the comparison with them. */

@@ -13,7 +13,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { ToolgradError } from '../errors.ts';
 import { checkLock, lockName, takeLock } from './lock.ts';
 import { createEventFile } from './tensorboard.ts';
@@ -44,6 +44,7 @@ const kOwnFiles = [
   'metrics.jsonl',
   'rollouts',
   'eval',
+  'curriculum',
   'checkpoints',
   'logs',
   'tb',
@@ -123,6 +124,7 @@ function writer(root: string, step: number): Omit<RunDirectory, 'close'> {
     lines(name, records) {
       let text = '';
       for (const record of records) text += `${JSON.stringify(record)}\n`;
+      mkdirSync(dirname(join(root, name)), { recursive: true });
       writeAtomically(join(root, name), text);
     },
     file: (name, text) => writeAtomically(join(root, name), text),

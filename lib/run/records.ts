@@ -48,6 +48,7 @@ export function rlMetrics(at: Progress, report: RlStepReport): Json {
     questions: report.batch.questions,
     groups_dropped: report.batch.dropped,
     groups_surplus: report.batch.surplus,
+    stage: report.stage,
     dead_groups: update.deadGroups,
     lost: update.lost,
     call_share: mean(({ trajectory }) => (trajectory.calls.length > 0 ? 1 : 0)),

@@ -71,8 +71,10 @@ export function dropAfter(path: string, step: number): void {
   for (const [folder, stale] of [
     ['rollouts', (name: string) => Number.parseInt(name, 10) > step],
     ['eval', (name: string) => Number.parseInt(name, 10) > step],
+    ['curriculum', (name: string) => Number.parseInt(name, 10) > step],
     ['checkpoints', (name: string) => name.includes('.tmp-')],
   ] as const) {
+    if (!existsSync(join(path, folder))) continue;
     for (const name of readdirSync(join(path, folder))) {
       if (stale(name)) rmSync(join(path, folder, name), { recursive: true, force: true });
     }

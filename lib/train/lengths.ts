@@ -25,9 +25,16 @@ export function traceLedgers(setup: Setup): Ledger[] {
 /** Checks every prompt of RL and evaluation. ERR_TOO_LONG names a question that leaves no room for an answer. */
 export function checkPrompts(setup: Setup): void {
   const { plan, config } = setup;
-  checkQuestions(setup, plan.pool.slice(0, config.rl.steps * config.rl.prompts), config.text_only);
+  checkQuestions(setup, asked(setup), config.text_only);
   checkQuestions(setup, plan.heldout, config.text_only);
   if (config.eval.without_tool) checkQuestions(setup, plan.heldout, true);
+}
+
+/** Training questions that a run may ask: those that it reaches, or with a curriculum any. */
+function asked({ plan, config }: Setup): readonly Question[] {
+  const { file, regroup_every: every } = config.curriculum;
+  if (file !== null || every > 0) return plan.pool;
+  return plan.pool.slice(0, config.rl.steps * config.rl.prompts);
 }
 
 function checkQuestions(setup: Setup, questions: readonly Question[], textOnly: boolean): void {

@@ -12,10 +12,12 @@ import type { Ledger } from '../rollout/ledger.ts';
 import { rollout } from '../rollout/rollout.ts';
 import type { RolloutStats } from '../rollout/trajectory.ts';
 import { type OpenCritic, warmingUp } from './critic-setup.ts';
+import type { Rating } from './curriculum.ts';
 import { fillBatch } from './dynamic-sampling.ts';
 import type { Reference } from './lora.ts';
 import { type PolicyStep, type PolicyStepOptions, policyStep } from './policy-step.ts';
 import { traceBatch } from './questions.ts';
+import { ratePool } from './regroup.ts';
 import { learningRate } from './schedule.ts';
 import { type Scored, scoreRollouts } from './score.ts';
 import { adamwOptions, policyOptions, type Setup } from './setup.ts';
@@ -43,6 +45,8 @@ export interface RlStepReport {
     readonly dropped: number;
     readonly surplus: number;
   };
+  /** Stage of the curriculum, from 1; null without one. */
+  readonly stage: number | null;
   readonly update: PolicyStep;
   readonly lr: number;
   readonly rolloutSeconds: number;
@@ -60,6 +64,8 @@ export type TrainEvent =
       readonly total: number;
     }
   | { readonly kind: 'warning'; readonly message: string }
+  /** The training questions were rated anew after `step` steps of all phases. */
+  | { readonly kind: 'curriculum'; readonly step: number; readonly ratings: readonly Rating[] }
   | {
       readonly kind: 'evaluation';
       readonly name: string;
@@ -74,6 +80,8 @@ export interface LoopHooks {
   readonly asked: number;
   /** Evaluations already on record, as `evaluationKey` names them. */
   readonly evaluated: ReadonlySet<string>;
+  /** The last ratings on record, with the steps of all phases that were done when they were made. */
+  readonly rated?: { readonly step: number; readonly ratings: readonly Rating[] } | null;
   readonly signal?: AbortSignal;
   onEvent(event: TrainEvent): void;
   /** Called after each step; saves when `at` is due, always at the end of a phase. */
@@ -148,11 +156,13 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
   const reference = rl.kl === 'none' ? null : await hooks.openReference();
   const critic = (await hooks.openCritic?.()) ?? null;
   let asked = hooks.asked;
+  if (hooks.rated) setup.plan.regroup(hooks.rated.ratings);
   try {
     for (let s = hooks.done.rl; s < rl.steps; s++) {
       // At the beginning of a step, so that a run interrupted while it evaluates takes it up again.
       const due = s > 0 && config.eval.every > 0 && s % config.eval.every === 0;
       if (due) await evaluateAt(setup, hooks, `RL step ${s}`, sft.steps + s);
+      await regroupIfDue(setup, hooks, s);
       const lr = learningRate(
         { peak: rl.lr, warmupSteps: rl.warmup, decay: rl.decay, finalRatio: rl.final_ratio },
         s,
@@ -177,6 +187,22 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
   await evaluateAt(setup, hooks, 'after RL', steps);
 }
 
+/** Rate the training questions anew when curriculum.regroup_every says so, once for each step even if a run is resumed there. */
+async function regroupIfDue(setup: Setup, hooks: LoopHooks, step: number): Promise<void> {
+  const { config, plan } = setup;
+  const { file, regroup_every: every } = config.curriculum;
+  if (every === 0 || step % every !== 0 || (step === 0 && file !== null)) return;
+  const done = config.sft.steps + step;
+  if (hooks.rated?.step === done) return;
+  const { ratings, unrated } = await ratePool(setup, rolloutParts(setup, hooks), step);
+  if (unrated > 0) {
+    const message = `${unrated} training questions were not rated, because the tool failed; they are not asked until the next rating`;
+    hooks.onEvent({ kind: 'warning', message });
+  }
+  plan.regroup(ratings);
+  hooks.onEvent({ kind: 'curriculum', step: done, ratings });
+}
+
 async function rlStep(
   setup: Setup,
   hooks: LoopHooks,
@@ -195,7 +221,7 @@ async function rlStep(
     const began = performance.now();
     const first = round * rl.prompts;
     const prompts = plan
-      .training(asked + first, rl.prompts)
+      .training(asked + first, rl.prompts, step)
       .map((question, index) => setup.prompt(question, first + index, rl.group));
     const { trajectories, stats } = await rollout(prompts, {
       ...rolloutParts(setup, hooks),
@@ -218,7 +244,8 @@ async function rlStep(
     ...(hooks.signal ? { signal: hooks.signal } : {}),
   });
   const seconds = (performance.now() - started) / 1000;
-  return { scored, rollout: stats, batch, update, lr, rolloutSeconds, seconds };
+  const stage = plan.stage(step);
+  return { scored, rollout: stats, batch, stage, update, lr, rolloutSeconds, seconds };
 }
 
 /** The critic of step `step`; at the beginning it may learn alone. */

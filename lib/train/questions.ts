@@ -6,6 +6,7 @@ import type { Config } from '../run/config.ts';
 import { loadTaskFile } from '../tasks/files.ts';
 import { createRandom } from '../tasks/random.ts';
 import type { Question, Task } from '../tasks/task.ts';
+import { type Curriculum, loadRatings, makeCurriculum, type Rating } from './curriculum.ts';
 import { interleave, namedTasks, tracesOf } from './question-sources.ts';
 import { loadTraces, type Trace, traceFormats } from './traces.ts';
 
@@ -18,8 +19,15 @@ export interface QuestionPlan {
   readonly heldout: readonly Question[];
   /** All training questions, in the order in which they are first used. */
   readonly pool: readonly Question[];
-  /** `count` training questions from `position` of the pool on; the pool again from its beginning when it is used up. */
-  training(position: number, count: number): readonly Question[];
+  /**
+   * `count` training questions from `position` of the pool on; the pool again from its beginning when it is used up. With a
+   * curriculum: of the stage that RL step `step` belongs to.
+   */
+  training(position: number, count: number, step?: number): readonly Question[];
+  /** The stage of RL step `step`, from 1; null without a curriculum. */
+  stage(step: number): number | null;
+  /** New ratings of the pool's questions: from now on stages are made of these. */
+  regroup(ratings: readonly Rating[]): void;
 }
 
 /** Work out a run's questions; `userTasks` are used besides (or instead of) the config's. */
@@ -54,16 +62,26 @@ export async function planQuestions(config: Config, userTasks: readonly Task[] =
 
   let pool: Question[] = [];
   const wanted = rl.steps * rl.prompts;
+  const rated = wanted === 0 || config.curriculum.file === null ? null : loadRatings(config.curriculum.file);
   if (wanted > 0) {
     if (config.tasks.train !== null) {
       const task = await loadTaskFile(config.tasks.train, { split: 'train', name: 'train' });
       byName.set(task.name, task);
       pool = [...task.items('train')];
-    } else {
+    } else if (rated === null) {
       pool = interleave(generated, 'train', wanted, seed, taken);
       if (pool.length === 0)
         throw new RangeError('rl: the traces leave no training questions of these tasks');
     }
+  }
+
+  if (rated !== null) pool = rated.map(({ question }) => question);
+  const stranger = pool.find(({ task }) => !byName.has(task));
+  if (stranger !== undefined) {
+    throw new RangeError(
+      `curriculum.file: question ${stranger.id} belongs to task ${stranger.task}, which the config does not name: ` +
+        'give the tasks that the file was made with',
+    );
   }
 
   let heldout: Question[] = [];
@@ -93,13 +111,22 @@ export async function planQuestions(config: Config, userTasks: readonly Task[] =
     );
   }
 
+  const { order, stages, steps: stepsPerStage } = config.curriculum;
+  const staged = (ratings: readonly Rating[]) =>
+    makeCurriculum(ratings, { order, stages, stepsPerStage, seed });
+  let curriculum: Curriculum | null = rated === null ? null : staged(rated);
   return {
     tasks: byName,
     traces,
     heldout,
     pool,
-    training: (position, count) =>
+    training: (position, count, step = 0) =>
+      curriculum?.training(position, count, step) ??
       Array.from({ length: count }, (_, i) => pool[(position + i) % pool.length]!),
+    stage: (step) => (curriculum === null ? null : curriculum.stageOf(step) + 1),
+    regroup(ratings) {
+      curriculum = staged(ratings);
+    },
   };
 }
 

@@ -25,6 +25,7 @@ import { evaluationRecord, rlMetrics, rolloutRecord, sftMetrics } from '../run/r
 import { compareWithRun, dropAfter } from '../run/resume.ts';
 import { formatConfig } from '../run/yaml.ts';
 import { type OpenCritic, openCritic } from './critic-setup.ts';
+import { latestRatings } from './curriculum.ts';
 import { checkPrompts, traceLedgers } from './lengths.ts';
 import { evaluationKey, type Progress, runLoop, type TrainEvent } from './loop.ts';
 import { checkpointable, openReference } from './lora.ts';
@@ -170,6 +171,7 @@ async function runIn(
         rl: state?.phase === 'rl' ? state.phaseStep : 0,
       },
       asked: state?.phase === 'rl' ? state.asked : 0,
+      rated: latestRatings(directory.path, state?.step ?? 0),
       evaluated: new Set(evaluations.map(({ name, step }) => evaluationKey(name, step))),
       ...(options.signal ? { signal: options.signal } : {}),
       onEvent(event) {
@@ -224,6 +226,11 @@ function record(
     case 'rollout':
     case 'warning':
       return;
+    case 'curriculum':
+      return directory.lines(
+        join('curriculum', `${checkpointName(event.step)}.jsonl`),
+        event.ratings.map((rating) => ({ ...rating })),
+      );
     case 'sft':
       return directory.metrics(sftMetrics(event.at, event.report, event.lr));
     case 'rl':

@@ -4,6 +4,7 @@
  */
 
 import { type Lora, loraTargets } from '../model/lora.ts';
+import { groupSizes } from '../train/curriculum.ts';
 import type { Progress, RlStepReport, TrainEvent } from '../train/loop.ts';
 import type { Setup } from '../train/setup.ts';
 import type { SftStep } from '../train/sft.ts';
@@ -59,6 +60,12 @@ export function runView(out: NodeJS.WriteStream = process.stdout): RunView {
         }
         case 'warning':
           return line(styled('yellow', `warning: ${event.message}`));
+        case 'curriculum': {
+          const sizes = groupSizes(event.ratings);
+          return line(
+            `curriculum: ${event.ratings.length} questions rated anew; groups of ${sizes.join(', ')}`,
+          );
+        }
         case 'rl':
           if (!explained) for (const text of kLegend) line(styled('dim', text));
           explained = true;
