@@ -6,7 +6,15 @@
  */
 
 /** Why an answer cannot be read or compared; thrown and caught inside this folder only. */
-export class Refusal extends Error {}
+export class Refusal extends Error {
+  constructor(message: string) {
+    // Most wrong answers end here, and nobody looks at the stack: collecting it would take longer than parsing.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    super(message);
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
 
 /** The longest answer that is read, in UTF-16 units after trimming: MATH's longest has 159. */
 export const kLongestMath = 2_000;
