@@ -16,6 +16,7 @@ import { mergeCommand } from './merge.ts';
 import { serveCommand } from './serve.ts';
 import { showCommand } from './show.ts';
 import { sweepCommand } from './sweep.ts';
+import { synthesizeCommand } from './synthesize.ts';
 import { tasksCommand } from './tasks.ts';
 import { trainCommand } from './train.ts';
 
@@ -44,6 +45,7 @@ async function main(): Promise<number> {
     chatCommand,
     mergeCommand,
     serveCommand,
+    synthesizeCommand,
     showCommand,
     tasksCommand,
     doctorCommand,

@@ -49,6 +49,8 @@ export interface CompletionRequest {
   /** New tokens, tool output included. */
   readonly maxTokens: number;
   readonly stops: readonly string[];
+  /** The answer also ends where a turn of this format ends; without the tool loop only. */
+  readonly turnOf?: ToolFormat;
 }
 
 /** One finished answer. */
@@ -177,7 +179,7 @@ export function startCompletions(options: CompletionsOptions): Completions {
   function enqueue(request: CompletionRequest): BatchGroup {
     const { ids, n, temperature, topP, maxTokens, stops } = request;
     const totalTokens = Math.min(contextTokens, ids.length + maxTokens);
-    const base = loop === null ? plainFormat(options.format) : options.format;
+    const base = loop === null ? (request.turnOf ?? plainFormat(options.format)) : options.format;
     const limits = loop?.limits;
     return batch.enqueue(
       { question: { id: 'request', task: 'chat', prompt: '', answer: '' }, ids, prompt: 0, samples: n },
@@ -263,12 +265,13 @@ export function startCompletions(options: CompletionsOptions): Completions {
     }
   }
 
-  function completionOf(course: Course, { ids }: CompletionRequest): Completion {
+  function completionOf(course: Course, { ids, turnOf }: CompletionRequest): Completion {
     if (course.failure !== null) throw course.failure;
     const { end, reason, calls } = course.finish();
     if (end === 'infrastructure') throw new ApiError(500, `The tool failed: ${reason ?? 'no reason given'}`);
     return {
-      finish: kLengthEnds.has(end) ? 'length' : 'stop',
+      // A turn that ends with a call has come to its end, though there is nothing here to run it.
+      finish: kLengthEnds.has(end) && !(turnOf !== undefined && end === 'max_calls') ? 'length' : 'stop',
       end,
       calls,
       tokens: course.ledger.length - ids.length,

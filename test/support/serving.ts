@@ -60,15 +60,19 @@ export async function writeCaller(folder: string): Promise<void> {
     { role: 'tool', content: '5' },
   ];
   const tools = [addTool];
+  const program = `\`\`\`python\n${product.code}\n\`\`\``;
+  const conversation: ChatMessage[] = [
+    { role: 'user', content: product.question },
+    { role: 'assistant', content: program },
+    { role: 'user', content: `Code Execution Results:\n${product.output.trim()}` },
+  ];
   const ledgers = [
+    answered(tokenizer, renderPrompt(tokenizer, conversation), `<<<${product.answer}>>>`),
     traceLedger(
       renderPrompt(tokenizer, formats.r1ci.messages(product.question, { instruction: '' })),
       {
         question: { id: 'product', task: 'test', prompt: product.question, answer: product.answer },
-        turns: [
-          { text: `\`\`\`python\n${product.code}\n\`\`\``, toolOutput: product.output },
-          { text: `<<<${product.answer}>>>` },
-        ],
+        turns: [{ text: program, toolOutput: product.output }, { text: `<<<${product.answer}>>>` }],
         style: 'code',
       },
       tokenizer,
