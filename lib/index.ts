@@ -98,6 +98,14 @@ export {
   sumOfParts,
 } from './tasks/reward.ts';
 export {
+  namedSplits,
+  openSuiteTask,
+  type PublishedTask,
+  type SuiteSets,
+  suiteSets,
+  suiteTaskNames,
+} from './tasks/suites/index.ts';
+export {
   type Draw,
   type FixedTask,
   type Generator,

@@ -66,7 +66,10 @@ export const configSchema = z.strictObject({
     .prefault({}),
   tasks: z
     .strictObject({
-      names: z.array(z.string()).default([]).describe('procedural tasks (docs/tasks.md)'),
+      names: z
+        .array(z.string())
+        .default([])
+        .describe('procedural tasks (docs/tasks.md) and published ones, also by pattern (docs/suites.md)'),
       train: z
         .string()
         .nullable()

@@ -71,7 +71,8 @@ export function degenerateAnswers(question: SuiteQuestion): readonly string[] {
   ];
 }
 
-const kHostile: readonly string[] = [
+/** Text made to cost time or to break a parser. */
+export const kHostile: readonly string[] = [
   '('.repeat(kLongestAnswer),
   '['.repeat(kLongestAnswer),
   '{"a":'.repeat(kLongestAnswer / 8),
