@@ -57,11 +57,11 @@ test('the file wins over what it extends, key by key, and arguments over both', 
 test('an error about a value names the file it came from', (t) => {
   const path = written('places', {
     'run.yaml': `extends: base.yaml\n${least}rl:\n  steps: 3\n`,
-    'base.yaml': `rl:\n  group: 1\n  stesp: 3\nsede: 4\n`,
+    'base.yaml': `rl:\n  group: 0\n  stesp: 3\nsede: 4\n`,
   });
   const base = join(dirname(path), 'base.yaml');
   t.deepEqual(refusal(t, path).split('\n').sort(), [
-    `${base}:2:10: rl.group: expected at least 2, found 1`,
+    `${base}:2:10: rl.group: expected at least 1, found 0`,
     `${base}:3:3: rl.stesp: unknown key; did you mean rl.steps?`,
     `${base}:4:1: sede: unknown key; did you mean seed?`,
   ]);

@@ -84,7 +84,7 @@ export function configConflicts(config: Config, ownTasks = false): ConfigConflic
   if (critic.model === 'trunk' && critic.path !== null) {
     conflict('critic.path', 'a critic on the trunk starts where the policy does: leave path out, or use own');
   }
-  if (rl.advantage === 'gae' && critic.warmup > rl.steps) {
+  if (rl.advantage === 'gae' && critic.warmup > rl.steps && rl.steps > 0) {
     conflict('critic.warmup', `warm-up of ${critic.warmup} steps is longer than RL's ${rl.steps}`);
   }
   if (rl.reduction_length > 0 && rl.reduction !== 'constant') {
