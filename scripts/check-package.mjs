@@ -12,6 +12,8 @@ const allowed = [
   'dist',
   'prebuilds',
   'assets',
+  'presets',
+  'recipes',
   'binding',
   'cuda',
   'cmake',

@@ -109,6 +109,8 @@ test('npm pack holds the compiled package, the sources for a rebuild and the tex
     'dist',
     'prebuilds',
     'assets',
+    'presets',
+    'recipes',
     'binding',
     'cuda',
     'cmake',
