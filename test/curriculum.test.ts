@@ -249,6 +249,7 @@ test.serial(
 test.serial(
   'the command rates by four agents, goes on with an unfinished file, and its file trains',
   async (t) => {
+    t.timeout(600_000, 'three processes on a busy machine');
     writeFileSync(at('run.yaml'), runYaml(base));
     const file = at('made.jsonl');
     const { FORCE_COLOR: _, NODE_OPTIONS: __, ...env } = process.env;

@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { errorCode, errorMessage } from '../errors.ts';
 import { packageVersion } from '../package.ts';
 import { chatCommand } from './chat.ts';
+import { compareCommand } from './compare.ts';
 import { curriculumCommand } from './curriculum.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
@@ -41,6 +42,7 @@ async function main(): Promise<number> {
     trainCommand,
     sweepCommand,
     evalCommand,
+    compareCommand,
     curriculumCommand,
     chatCommand,
     mergeCommand,

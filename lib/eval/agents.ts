@@ -17,6 +17,7 @@ import {
   type IndexedQuestion,
   mapLimited,
   rolloutOptions,
+  signalForMany,
 } from './attempt.ts';
 import { codeMessages, runOnce } from './program.ts';
 import { steer } from './steer.ts';
@@ -53,6 +54,7 @@ export async function attempts(
     ...(agent === 'agent' ? {} : { tool: null }),
   });
   if (agent !== 'code') return trajectories.map((trajectory) => ({ trajectory }));
-  const ran = await mapLimited(trajectories, (trajectory) => runOnce(trajectory, context, options.signal));
+  const signal = signalForMany(options.signal);
+  const ran = await mapLimited(trajectories, (trajectory) => runOnce(trajectory, context, signal));
   return ran.map((trajectory) => ({ trajectory }));
 }

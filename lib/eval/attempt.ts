@@ -1,4 +1,5 @@
 /** What the agents of an evaluation share: what they are given, what they give back, and work done so many at a time. */
+import { setMaxListeners } from 'node:events';
 import type { SamplingParams } from '../model/engine.ts';
 import type { RolloutOptions } from '../rollout/options.ts';
 import type { Trajectory } from '../rollout/trajectory.ts';
@@ -79,6 +80,14 @@ export function rolloutOptions(context: AgentContext, options: AttemptOptions): 
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onProgress }),
   };
+}
+
+/** The signal for many calls at once: one that Node does not warn about for its many listeners. */
+export function signalForMany(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal === undefined) return undefined;
+  const own = AbortSignal.any([signal]);
+  setMaxListeners(0, own);
+  return own;
 }
 
 /** Programs running or queued at once: a call may wait in the tool's queue only so long. */

@@ -22,6 +22,7 @@ import {
   mapLimited,
   rolloutOptions,
   type SteerTurn,
+  signalForMany,
 } from './attempt.ts';
 import type { ChatEndpoint } from './endpoint.ts';
 import { codeMessages, programSyntax, runOnce } from './program.ts';
@@ -152,10 +153,11 @@ async function play(moves: readonly Move[], context: AgentContext, options: Atte
   });
   const { trajectories } = await rollout(prompts, { ...rolloutOptions(context, options), tool: null });
   const written = new Map(trajectories.map((trajectory) => [trajectory.prompt, trajectory]));
+  const signal = signalForMany(options.signal);
   await mapLimited(moves, async ({ course, mode, advice, decided }) => {
     const trajectory = written.get(course.key);
     if (trajectory === undefined) return;
-    const done = mode === 'code' ? await runOnce(trajectory, context, options.signal) : trajectory;
+    const done = mode === 'code' ? await runOnce(trajectory, context, signal) : trajectory;
     const turn = course.turns.length;
     const tokens = done.ledger.origins.reduce((sum, from) => sum + (from === Origin.policy ? 1 : 0), 0);
     course.turns.push({ mode, advice, decided, text: done.text, tokens, answer: done.answer });

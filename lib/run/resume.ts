@@ -29,8 +29,8 @@ const kFree: ReadonlySet<string> = new Set([
 export function compareWithRun(path: string, config: Config): string[] {
   const file = join(path, 'config.yaml');
   // It was checked when the run began; its tasks may be the program's own.
-  const before = flatten(parseConfig(readFileSync(file, 'utf8'), file, [], { ownTasks: true }));
-  const now = flatten(config);
+  const before = flattenConfig(parseConfig(readFileSync(file, 'utf8'), file, [], { ownTasks: true }));
+  const now = flattenConfig(config);
   const changed = [...now].filter(([key, value]) => before.get(key) !== value);
   const line = ([key, value]: [string, string]) => `${key}: ${before.get(key)} before, ${value} now`;
   const other = changed.filter(([key]) => !kFree.has(key));
@@ -45,13 +45,14 @@ export function compareWithRun(path: string, config: Config): string[] {
   return changed.filter(([key]) => key !== 'run').map(line);
 }
 
-function flatten(value: unknown, path = ''): Map<string, string> {
+/** A config as `section.key` and the value in JSON. */
+export function flattenConfig(value: unknown, path = ''): Map<string, string> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return new Map([[path, JSON.stringify(value)]]);
   }
   return new Map(
     Object.entries(value).flatMap(([key, inner]) => [
-      ...flatten(inner, path === '' ? key : `${path}.${key}`),
+      ...flattenConfig(inner, path === '' ? key : `${path}.${key}`),
     ]),
   );
 }
