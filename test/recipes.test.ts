@@ -1,4 +1,5 @@
 /** The recipes: every config is sound, and what its comment says of memory is what the plan says. */
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import test from 'ava';
@@ -76,4 +77,20 @@ test('a model whose weights are there is no plan alone', (t) => {
   t.is(configWithoutWeights(join(packageRoot, 'assets', 'demo-base')), null);
   t.is(configWithoutWeights(join(packageRoot, 'assets', 'nowhere')), null);
   t.is(configWithoutWeights(join(packageRoot, 'assets', 'demo.yaml')), null);
+});
+
+test('a dry run of a model without weights prints config, plan and verdict, and needs no data', (t) => {
+  const args = ['--import=tsx', 'lib/cli/main.ts', 'train', 'recipes/verl-retool/ppo-32b.yaml', '--dry-run'];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    cwd: packageRoot,
+    encoding: 'utf8',
+  });
+  t.is(status, 0, stderr);
+  t.regex(stdout, /^# resolved config\nrun: runs\/recipes\/verl-retool-ppo-32b\n/);
+  t.notRegex(stdout, /extends/);
+  t.regex(stdout, /\ncritic: a model of its own, trained +549.3 GB\n/);
+  t.regex(
+    stdout,
+    /holds config.json and no weights \(32.8 B parameters\): this is the plan alone.\nIt does not fit into/,
+  );
 });
