@@ -10,12 +10,15 @@ import { chatEndpoint } from '../lib/eval/endpoint.ts';
 import { evaluationStep } from '../lib/eval/evaluate.ts';
 import { codeMessages } from '../lib/eval/program.ts';
 import { report } from '../lib/eval/report.ts';
+import { loadSets } from '../lib/eval/sets.ts';
 import { endpointGuide, modelGuide } from '../lib/eval/steer.ts';
+import { packageRoot } from '../lib/package.ts';
 import { Origin } from '../lib/rollout/ledger.ts';
 import { type ChatMessage, renderPrompt } from '../lib/text/chat.ts';
 import { formats } from '../lib/text/formats/index.ts';
 import { openSetup } from '../lib/train/setup.ts';
 import { runConfig, temporaryFolder, writeBase } from './support/runs.ts';
+import { sharedPath } from './support/shared.ts';
 
 const temporary = temporaryFolder();
 const base = join(temporary.path, 'base');
@@ -234,6 +237,26 @@ test('work is done so many at a time, in order, and a failure is thrown', async 
   t.is(peak, 3);
   await t.throwsAsync(mapLimited([1, 99, 2], square, 2), { message: '99' });
   t.deepEqual(await mapLimited([], square), []);
+});
+
+test('sets are loaded by the beginning of their names; AIME is 30 questions a year', async (t) => {
+  const fixture = (name: string) => join(packageRoot, 'test', 'fixtures', 'datasets', name);
+  const sets = await loadSets([
+    `gpqa=${fixture('gpqa-diamond.csv')}`,
+    `math500=${fixture('math-500.jsonl')}`,
+  ]);
+  t.deepEqual([...sets.tasks.keys()], ['gpqa', 'math500']);
+  for (const question of sets.questions) {
+    t.true(sets.tasks.get(question.task)!.verify(question, question.answer).correct, question.id);
+  }
+  await t.throwsAsync(loadSets(['aime24']), { code: 'ERR_USAGE', message: /expected name=path/ });
+  await t.throwsAsync(loadSets(['a=x.jsonl']), { message: /x.jsonl: cannot be read/ });
+  const twice = `gpqa=${fixture('gpqa-diamond.csv')}`;
+  await t.throwsAsync(loadSets([twice, twice]), { message: /given twice/ });
+  const shared = sharedPath(t, 'data/aime');
+  if (shared === undefined) return;
+  const aime = await loadSets(['24', '25'].map((year) => `aime${year}=${join(shared, `aime${year}.jsonl`)}`));
+  t.is(aime.questions.length, 60);
 });
 
 test('every format has a prompt for a single program', (t) => {

@@ -9,6 +9,7 @@ import type { ChatEndpoint } from '../eval/endpoint.ts';
 import { evaluationStep } from '../eval/evaluate.ts';
 import { judgeCalls } from '../eval/judge.ts';
 import { type AgentReport, type AttemptRecord, report } from '../eval/report.ts';
+import { type EvaluationSets, loadSets } from '../eval/sets.ts';
 import { packageVersion } from '../package.ts';
 import type { Config } from '../run/config.ts';
 import { writeAtomically } from '../run/directory.ts';
@@ -24,6 +25,7 @@ import { readConfig } from './train.ts';
 interface EvalFlags extends GuideFlags {
   readonly agent: readonly string[];
   readonly tool: boolean;
+  readonly set: readonly string[];
   readonly samples?: string;
   readonly temperature?: string;
   readonly topP?: string;
@@ -46,6 +48,12 @@ export function evalCommand(program: Command): void {
     )
     .option('--agent <name>', 'text, code, agent or steer; several allowed (default: agent)', listOption, [])
     .option('--no-tool', 'answer without the tool; the same as --agent text')
+    .option(
+      '--set <name=path>',
+      'a published set instead of the held-out questions: aime24=..., gpqa=..., math500=...; several allowed',
+      listOption,
+      [],
+    )
     .option('--samples <k>', 'attempts per question (eval.samples)')
     .option('--temperature <t>', 'of sampling (eval.temperature)')
     .option('--top-p <p>', 'sample from the likeliest tokens that make up this share (eval.top_p)')
@@ -67,7 +75,8 @@ export function evalCommand(program: Command): void {
     )
     .action(async (path: string, overrides: string[], flags: EvalFlags) => {
       const config = readConfig(path, [...overrides, ...settings(flags), 'sft.steps=0', 'rl.steps=0']);
-      if (config.eval.questions === 0) {
+      const sets = flags.set.length === 0 ? null : await loadSets(flags.set);
+      if (sets === null && config.eval.questions === 0) {
         throw new ToolgradError('ERR_USAGE', 'eval.questions is 0: expected held-out questions to ask');
       }
       checkOut(flags.out);
@@ -75,14 +84,16 @@ export function evalCommand(program: Command): void {
       const agents = chosenAgents(flags);
       const ks = flags.pass.map((text) => passCount(text, config.eval.samples));
       await interruptible('nothing is kept', (signal) =>
-        evaluateModel(config, agents, ks, judge, flags, signal),
+        evaluateModel(config, sets, agents, ks, judge, flags, signal),
       );
     });
 }
 
 /** The flags that stand for keys of the config. */
-function settings({ samples, temperature, topP, topK }: EvalFlags): string[] {
+function settings({ samples, temperature, topP, topK, set }: EvalFlags): string[] {
   return [
+    // The sets are all that is asked.
+    ...(set.length === 0 ? [] : ['eval.questions=0', 'eval.every=0', 'eval.without_tool=false']),
     ...(samples === undefined ? [] : [`eval.samples=${samples}`]),
     ...(temperature === undefined ? [] : [`eval.temperature=${temperature}`]),
     ...(topP === undefined ? [] : [`eval.top_p=${topP}`]),
@@ -117,6 +128,7 @@ function checkOut(folder: string | undefined): void {
 
 async function evaluateModel(
   config: Config,
+  sets: EvaluationSets | null,
   agents: readonly AgentName[],
   ks: readonly number[],
   judge: ChatEndpoint | null,
@@ -131,10 +143,11 @@ async function evaluateModel(
   try {
     checkPrompts(setup);
     const { model, plan } = setup;
+    const { questions, tasks } = sets ?? { questions: plan.heldout, tasks: plan.tasks };
     const { samples, temperature, top_p: topP, top_k: topK } = config.eval;
     say(
       `model  ${config.model.path}: ${parameters(model.parameterCount)} parameters, ${model.dtype}\n` +
-        `data   ${plan.heldout.length} held-out questions x ${samples}, ${agents.map((name) => agentTitles[name]).join(', ')}\n`,
+        `data   ${questions.length} held-out questions x ${samples}, ${agents.map((name) => agentTitles[name]).join(', ')}\n`,
     );
     const { context, close } = await openAgents(setup, agents, flags);
     const reports: AgentReport[] = [];
@@ -143,8 +156,8 @@ async function evaluateModel(
       for (const agent of agents) {
         const made = await report(
           agent,
-          plan.heldout.map((question, index) => ({ question, index })),
-          plan.tasks,
+          questions.map((question, index) => ({ question, index })),
+          tasks,
           context,
           {
             sampling: { temperature, topK, topP, minP: 0 },
