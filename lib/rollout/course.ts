@@ -349,7 +349,8 @@ export function createCourse(
       const event = read(ids[t]!);
       t += 1;
       if (event === null) continue;
-      if (event.kind !== 'call') throw wrong(t - 1, `the turn ends in ${event.kind}; expected a course under way`);
+      if (event.kind !== 'call')
+        throw wrong(t - 1, `the turn ends in ${event.kind}; expected a course under way`);
       const made = { turn, code: event.code, dropped: event.repeated, repeated: codes.has(event.code) };
       codes.add(event.code);
       const record = answered[calls.length];

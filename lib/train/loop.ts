@@ -10,13 +10,14 @@
 import { type Evaluation, evaluate } from '../eval/evaluate.ts';
 import type { EngineModel } from '../model/engine.ts';
 import type { Ledger } from '../rollout/ledger.ts';
-import { rollout } from '../rollout/rollout.ts';
+import type { ParkedRecord } from '../rollout/parked.ts';
 import type { RolloutStats } from '../rollout/trajectory.ts';
-import { fillBatch } from './dynamic-sampling.ts';
+import { partialSource } from './partial-source.ts';
 import { type PolicyStep, policyStep } from './policy-step.ts';
 import { traceBatch } from './questions.ts';
+import { freshSource, type RolloutBatch, type RolloutParts, type RolloutSource } from './rollout-source.ts';
 import { learningRate } from './schedule.ts';
-import { type Scored, scoreRollouts } from './score.ts';
+import type { Scored } from './score.ts';
 import { adamwOptions, policyOptions, type Setup } from './setup.ts';
 import { type SftStep, sftStep } from './sft.ts';
 
@@ -35,13 +36,10 @@ export interface Progress {
 export interface RlStepReport {
   readonly scored: readonly Scored[];
   readonly rollout: RolloutStats;
-  /** Generation rounds, questions asked, groups dropped as all right or all wrong, groups left over (dynamic sampling). */
-  readonly batch: {
-    readonly rounds: number;
-    readonly questions: number;
-    readonly dropped: number;
-    readonly surplus: number;
-  };
+  readonly batch: RolloutBatch['batch'];
+  readonly partial: RolloutBatch['partial'];
+  /** Updates that the weights had seen when the step began. */
+  readonly version: number;
   readonly update: PolicyStep;
   readonly lr: number;
   readonly rolloutSeconds: number;
@@ -73,10 +71,14 @@ export interface LoopHooks {
   readonly asked: number;
   /** Evaluations already on record, as `evaluationKey` names them. */
   readonly evaluated: ReadonlySet<string>;
+  /** What waited for the next RL step when the last one was done (partial rollouts). */
+  readonly parked?: readonly ParkedRecord[];
+  /** Where batches come from instead of rollouts (a replay). */
+  readonly source?: RolloutSource;
   readonly signal?: AbortSignal;
   onEvent(event: TrainEvent): void;
-  /** Called after each step; saves when `at` is due, always at the end of a phase. */
-  onCheckpoint(at: Progress): Promise<void>;
+  /** Called after each step, with what waits for the next; saves when `at` is due, always at the end of a phase. */
+  onCheckpoint(at: Progress, parked: readonly ParkedRecord[]): Promise<void>;
   /** The frozen model for the KL term, asked for when RL starts with a KL. */
   openReference(): Promise<EngineModel>;
 }
@@ -111,7 +113,7 @@ export async function runLoop(setup: Setup, traces: readonly Ledger[], hooks: Lo
         asked: 0,
       };
       hooks.onEvent({ kind: 'sft', at, report, lr });
-      await hooks.onCheckpoint(at);
+      await hooks.onCheckpoint(at, []);
     }
     await evaluateAt(setup, hooks, 'after SFT', sft.steps);
   }
@@ -143,6 +145,7 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
   // RL starts with fresh moments: those of the cold start point elsewhere.
   if (hooks.done.rl === 0) await model.resetOptimizer();
   const reference = rl.kl === 'none' ? null : await hooks.openReference();
+  const source = hooks.source ?? rolloutSource(setup, hooks);
   let asked = hooks.asked;
   try {
     for (let s = hooks.done.rl; s < rl.steps; s++) {
@@ -154,7 +157,7 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
         s,
         rl.steps,
       );
-      const report = await rlStep(setup, hooks, s, asked, lr, reference);
+      const report = await rlStep(setup, hooks, source, s, asked, lr, reference);
       asked += report.batch.questions;
       const at: Progress = {
         phase: 'rl',
@@ -165,7 +168,7 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
         asked,
       };
       hooks.onEvent({ kind: 'rl', at, report });
-      await hooks.onCheckpoint(at);
+      await hooks.onCheckpoint(at, source.parked);
     }
   } finally {
     reference?.dispose();
@@ -173,37 +176,28 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
   await evaluateAt(setup, hooks, 'after RL', steps);
 }
 
+/** Where a run's batches come from, as its config says. */
+function rolloutSource(setup: Setup, hooks: LoopHooks): RolloutSource {
+  const parts = rolloutParts(setup, hooks);
+  return setup.config.rollout.step_tokens > 0
+    ? partialSource(setup, parts, hooks.parked ?? [])
+    : freshSource(setup, parts);
+}
+
 async function rlStep(
   setup: Setup,
   hooks: LoopHooks,
+  source: RolloutSource,
   step: number,
   asked: number,
   lr: number,
   reference: EngineModel | null,
 ): Promise<RlStepReport> {
-  const { config, model, plan } = setup;
+  const { config, model } = setup;
   const { rl } = config;
   const started = performance.now();
-  let rolloutSeconds = 0;
-  // Questions of later rounds have numbers of their own, which key their random numbers.
-  const ask = async (round: number) => {
-    const began = performance.now();
-    const first = round * rl.prompts;
-    const prompts = plan
-      .training(asked + first, rl.prompts)
-      .map((question, index) => setup.prompt(question, first + index, rl.group));
-    const { trajectories, stats } = await rollout(prompts, {
-      ...rolloutParts(setup, hooks),
-      sampling: { temperature: rl.temperature, topK: 0, topP: 1, minP: 0 },
-      step,
-    });
-    rolloutSeconds += (performance.now() - began) / 1000;
-    return { scored: scoreRollouts(trajectories, plan.tasks, setup.reward, setup.overlong), stats };
-  };
-  const { scored, stats, ...batch } =
-    rl.dynamic_sampling > 0
-      ? await fillBatch(rl.prompts, rl.group, rl.dynamic_sampling, ask)
-      : { ...(await ask(0)), rounds: 1, questions: rl.prompts, dropped: 0, surplus: 0 };
+  const { version } = model;
+  const { scored, stats, batch, partial, seconds: rolloutSeconds } = await source.next(step, asked);
   const options = policyOptions(config, setup.microBatchTokens, lr);
   const update = await policyStep(model, scored, rl.group, {
     ...options,
@@ -212,7 +206,7 @@ async function rlStep(
     ...(hooks.signal ? { signal: hooks.signal } : {}),
   });
   const seconds = (performance.now() - started) / 1000;
-  return { scored, rollout: stats, batch, update, lr, rolloutSeconds, seconds };
+  return { scored, rollout: stats, batch, partial, version, update, lr, rolloutSeconds, seconds };
 }
 
 /** Evaluate on the held-out questions under `name`, and without the tool when the config asks for it. */
@@ -237,7 +231,7 @@ async function evaluateAt(setup: Setup, hooks: LoopHooks, name: string, step: nu
   }
 }
 
-function rolloutParts(setup: Setup, hooks: LoopHooks) {
+function rolloutParts(setup: Setup, hooks: LoopHooks): RolloutParts {
   const { model, cache, tokenizer, format, tool, limits, toolLimits, config } = setup;
   return {
     model,

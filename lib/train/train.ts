@@ -9,12 +9,14 @@ import type { Evaluation } from '../eval/evaluate.ts';
 import { loadModel } from '../model/model.ts';
 import { packageVersion } from '../package.ts';
 import type { Ledger } from '../rollout/ledger.ts';
+import type { ParkedRecord } from '../rollout/parked.ts';
 import {
   checkpointName,
   listCheckpoints,
   optimizerPath,
   pruneCheckpoints,
   type RunState,
+  readParked,
   readState,
   saveCheckpoint,
 } from '../run/checkpoint.ts';
@@ -134,16 +136,19 @@ async function runIn(
   options.onStart?.(setup, directory);
   let saved: { at: number; folder: string } | null =
     resumed === null || state === null ? null : { at: state.step, folder: resumed };
-  let last: { at: Progress; version: number } | null = null;
-  const save = async (at: Progress): Promise<void> => {
-    const folder = await saveCheckpoint(directory.path, checkpointable(setup), {
+  let last: { at: Progress; version: number; parked: readonly ParkedRecord[] } | null = null;
+  const partial = config.rollout.step_tokens > 0;
+  const save = async (at: Progress, parked: readonly ParkedRecord[]): Promise<void> => {
+    const runState: RunState = {
       phase: at.phase,
       phaseStep: at.phaseStep,
       step: at.step,
       asked: at.asked,
       isa: setup.model.isa,
       version: packageVersion,
-    });
+    };
+    const lines = partial && at.phase === 'rl' ? parked : null;
+    const folder = await saveCheckpoint(directory.path, checkpointable(setup), runState, lines);
     saved = { at: at.step, folder };
     directory.log(`checkpoint ${folder}`);
     pruneCheckpoints(
@@ -160,26 +165,27 @@ async function runIn(
         rl: state?.phase === 'rl' ? state.phaseStep : 0,
       },
       asked: state?.phase === 'rl' ? state.asked : 0,
+      parked: partial && state?.phase === 'rl' && resumed !== null ? readParked(resumed) : [],
       evaluated: new Set(evaluations.map(({ name, step }) => evaluationKey(name, step))),
       ...(options.signal ? { signal: options.signal } : {}),
       onEvent(event) {
         record(directory, setup, event, evaluations);
         options.onEvent?.(event);
       },
-      async onCheckpoint(at) {
-        last = { at, version: setup.model.version };
+      async onCheckpoint(at, parked) {
+        last = { at, version: setup.model.version, parked };
         const due = config.checkpoint.every > 0 && at.step % config.checkpoint.every === 0;
-        if (due || at.phaseStep === at.phaseSteps) await save(at);
+        if (due || at.phaseStep === at.phaseSteps) await save(at, parked);
       },
       openReference: async () =>
         loadModel(referencePath(config, directory.path), { dtype: config.model.dtype }),
     });
   } catch (error) {
     interrupted = options.signal?.aborted === true && error === options.signal.reason;
-    const done = last as { at: Progress; version: number } | null;
+    const done = last as { at: Progress; version: number; parked: readonly ParkedRecord[] } | null;
     const unsaved = done !== null && saved?.at !== done.at.step;
     // Whatever ended the run, the steps that were done are kept; weights in the middle of a step are not.
-    if (unsaved && setup.model.version === done.version) await save(done.at);
+    if (unsaved && setup.model.version === done.version) await save(done.at, done.parked);
     if (!interrupted) throw error;
     directory.log('interrupted');
   }
