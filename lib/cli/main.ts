@@ -11,6 +11,7 @@ import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
 import { Interrupted } from './interrupt.ts';
+import { replayCommand } from './replay.ts';
 import { showCommand } from './show.ts';
 import { trainCommand } from './train.ts';
 
@@ -29,7 +30,15 @@ async function main(): Promise<number> {
     .showSuggestionAfterError(true)
     .exitOverride();
   let code = 0;
-  const commands = [demoCommand, trainCommand, evalCommand, chatCommand, showCommand, doctorCommand];
+  const commands = [
+    demoCommand,
+    trainCommand,
+    evalCommand,
+    chatCommand,
+    showCommand,
+    replayCommand,
+    doctorCommand,
+  ];
   for (const add of commands) {
     add(program, (exitCode) => {
       code = exitCode;

@@ -111,7 +111,7 @@ function describeRun(directory: RunDirectory, setup: Setup, commandLine: string 
 }
 
 /** Why a resumed run may differ in bits from one that was never interrupted. */
-function otherBuild(state: RunState | null, setup: Setup): string[] {
+export function otherBuild(state: RunState | null, setup: Pick<Setup, 'model'>): string[] {
   if (state === null) return [];
   const other = (what: string, before: string, now: string) =>
     before === now
@@ -261,13 +261,13 @@ function recordedEvaluations(path: string): EvaluationSummary[] {
 }
 
 /** The weights RL started from: the end of the cold start, or the base model. */
-function referencePath(config: Config, path: string): string {
+export function referencePath(config: Config, path: string): string {
   return config.sft.steps > 0
     ? join(path, 'checkpoints', checkpointName(config.sft.steps))
     : config.model.path;
 }
 
-function checkpointable(setup: Setup) {
+export function checkpointable(setup: Setup) {
   return {
     save: (folder: string) => setup.model.save(folder, setup.tokenizer.files),
     saveOptimizer: (path: string) => setup.model.saveOptimizer(path),
