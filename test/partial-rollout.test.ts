@@ -104,6 +104,11 @@ test('where a trajectory is parked depends neither on concurrency nor on the cac
     ['five at a time', letterTool(), () => ({ concurrency: 5 })],
     ['the smallest cache', letterTool(), () => ({ cache: model.openKvCache(least) })],
     ['a slow tool', letterTool(jitter), () => ({})],
+    [
+      'a slow tool, a cache for three',
+      letterTool(jitter),
+      () => ({ cache: model.openKvCache(3 * (least - 1) + 1) }),
+    ],
     ['a slow tool, five at a time', letterTool((n) => 20 - jitter(n)), () => ({ concurrency: 5 })],
   ] as const) {
     t.deepEqual((await steps(tool, changed)).seen, expected.seen, name);

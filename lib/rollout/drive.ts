@@ -72,7 +72,7 @@ export async function drive(courses: readonly Course[], options: DriveOptions): 
       signal?.throwIfAborted();
       if (await join()) {
         // No room for all: those who may not go on give up their pages, and are prefilled again if they may later.
-        for (const course of active.keys()) if (!course.calling && !may(course)) leave(course);
+        for (const course of active.keys()) if (course.pending !== null && !may(course)) leave(course);
         await join();
       }
       const running = await batch.step(may);
