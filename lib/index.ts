@@ -65,6 +65,8 @@ export { listCheckpoints, type RunState, readState } from './run/checkpoint.ts';
 // Runs: config, checkpoints, environment.
 export { type Config, configSchema } from './run/config.ts';
 export { describeEnvironment, type Environment } from './run/environment.ts';
+export type { Difference } from './run/recorded.ts';
+export { type ReplayOptions, type ReplayReport, replay } from './run/replay.ts';
 export { formatConfig, parseConfig } from './run/yaml.ts';
 export {
   accepted,

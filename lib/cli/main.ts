@@ -14,6 +14,7 @@ import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
 import { Interrupted } from './interrupt.ts';
 import { mergeCommand } from './merge.ts';
+import { replayCommand } from './replay.ts';
 import { serveCommand } from './serve.ts';
 import { showCommand } from './show.ts';
 import { sweepCommand } from './sweep.ts';
@@ -50,6 +51,7 @@ async function main(): Promise<number> {
     synthesizeCommand,
     showCommand,
     tasksCommand,
+    replayCommand,
     doctorCommand,
   ];
   for (const add of commands) {

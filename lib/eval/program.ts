@@ -74,6 +74,7 @@ export async function runOnce(
     seconds: result.seconds,
     dropped: event.repeated,
     repeated: false,
+    failures: 0,
     error: result.error ?? null,
   };
   const calls = [...trajectory.calls, call];

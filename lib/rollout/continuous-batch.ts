@@ -96,9 +96,46 @@ export class ContinuousBatch {
     });
   }
 
-  /** One engine step for everything that has tokens to append. Returns how many that were; 0: all wait for their tools. */
-  async step(): Promise<number> {
-    const running = [...this.#active].filter(([course]) => course.pending !== null);
+  /**
+   * Let courses that are in no cache join, in order, as long as there is room: all their tokens but the last are prefilled, the
+   * prompt of those that have just begun once for all. Returns those that joined.
+   */
+  async rejoin(courses: readonly Course[]): Promise<Course[]> {
+    const joining: { course: Course; group: BatchGroup; seq: number }[] = [];
+    const roots = new Map<RolloutPrompt, number>();
+    const prefill: StepRow[] = [];
+    const fill = (course: Course): number => {
+      const seq = this.#cache.add();
+      const tokens = course.ledger.ids.slice(0, -1);
+      if (tokens.length > 0) prefill.push({ seq, tokens, sample: null });
+      return seq;
+    };
+    for (const course of courses) {
+      const { prompt, options } = course;
+      const pages = Math.ceil(options.limits.totalTokens / this.#pageTokens);
+      const room = this.#reserved + pages <= this.#cache.pagesTotal - 1;
+      if (!room || this.#active.size + joining.length >= this.#concurrency) break;
+      this.#reserved += pages;
+      const group: BatchGroup = { prompt, options, pages, root: null, joined: prompt.samples };
+      const begun = course.ledger.length > prompt.ids.length;
+      if (!begun && !roots.has(prompt)) roots.set(prompt, fill(course));
+      joining.push({ course, group, seq: begun ? fill(course) : -1 });
+    }
+    if (prefill.length > 0) await this.#engine(prefill);
+    for (const { course, group, seq } of joining) {
+      this.#active.set(course, group);
+      course.join(seq < 0 ? this.#cache.fork(roots.get(course.prompt)!) : seq);
+    }
+    for (const root of roots.values()) this.#cache.free(root);
+    return joining.map(({ course }) => course);
+  }
+
+  /**
+   * One engine step for everything that has tokens to append and `may` go on. Returns how many that were; 0: all others wait for
+   * their tools.
+   */
+  async step(may: (course: Course) => boolean = () => true): Promise<number> {
+    const running = [...this.#active].filter(([course]) => course.pending !== null && may(course));
     if (running.length === 0) return 0;
     const rows: StepRow[] = running.map(([course, { options }]) => ({
       seq: course.seq,
@@ -113,7 +150,8 @@ export class ContinuousBatch {
 
   /** Settles when a call in flight is over (at once when there is none). */
   async toolDone(): Promise<void> {
-    await Promise.race([...this.#active.keys()].map((course) => course.toolDone));
+    const calling = [...this.#active.keys()].filter((course) => course.calling);
+    if (calling.length > 0) await Promise.race(calling.map((course) => course.toolDone));
   }
 
   /** Take out what has ended, and return it; its pages are free for others. */

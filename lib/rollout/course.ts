@@ -1,28 +1,56 @@
 /**
  * The course of one trajectory while it runs: what the model wrote so far, the turn's parser, the tool call in flight, and
- * the tokens the next engine step must append. `rollout` drives it; it never touches the cache.
+ * the tokens the next engine step must append. What drives it (rollout.ts, drive.ts) owns the cache; a course never touches it.
  *
- * State: `pending` holds the tokens for the next step; it is null while a tool runs and after the end.
+ * State: `pending` holds the tokens for the next step; it is null while a call is in flight or due, and after the end.
+ * A course may leave the cache at any token (`park`) and join again; one that left can be rebuilt from its `state`, which is its
+ * ledger and its calls: everything else follows from the tokens.
  */
 import type { SampleSeed } from '../model/engine.ts';
 import type { ParseEvent, TurnParser } from '../text/formats/format.ts';
 import type { ToolResult } from '../tools/tool.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, Origin } from './ledger.ts';
 import type { RolloutOptions, RolloutPrompt } from './options.ts';
 import { shorten } from './shorten.ts';
 import type { CallRecord, Trajectory, TrajectoryEnd } from './trajectory.ts';
 
-/** What a course needs of a rollout's options. */
-export type CourseOptions = Omit<RolloutOptions, 'cache' | 'concurrency' | 'signal' | 'onProgress'>;
+/** What a course needs of a rollout's options, and what only drive.ts knows to do. */
+export interface CourseOptions
+  extends Omit<RolloutOptions, 'cache' | 'concurrency' | 'signal' | 'onProgress'> {
+  /** Attempts at a call that the tool itself fails, default 1: further ones are made when the course joins again. */
+  readonly callAttempts?: number;
+  /** Says instead of the clock whether a trajectory's time is up (a replay follows the record); `length`: its tokens so far. */
+  readonly timeIsUp?: (seed: SampleSeed, length: number) => boolean;
+}
+
+/** What a course is rebuilt from. */
+export interface CourseState {
+  readonly ledger: Ledger;
+  readonly calls: readonly CallRecord[];
+  /** Wall clock it has used. */
+  readonly seconds: number;
+  /** Attempts at the call that is due which the tool itself failed. */
+  readonly failures: number;
+}
 
 export interface Course {
+  readonly options: CourseOptions;
+  readonly prompt: RolloutPrompt;
+  /** Its sequence of the cache; -1 while it is in none. */
   readonly seq: number;
   /** Every token so far; grows while the course runs. */
   readonly ledger: Ledger;
   readonly seed: SampleSeed;
   readonly pending: Int32Array | null;
   readonly ended: boolean;
+  /** Tokens sampled since it was made or rebuilt. */
   readonly sampled: number;
+  /** Calls that were answered, in order. */
+  readonly calls: readonly CallRecord[];
+  /** A call is in flight. */
+  readonly calling: boolean;
+  /** The tool itself failed the call that is due so many times; it is made again when the course joins. */
+  readonly failures: number;
   /** Settles (never rejects) when the call in flight is over; already settled when there is none. */
   readonly toolDone: Promise<void>;
   /** What went wrong outside the model and its tool (our own fault): the rollout throws it. */
@@ -31,6 +59,11 @@ export interface Course {
   accept(token: number, logprob: number): void;
   /** Cancel a call in flight; `toolDone` settles when the tool has let go of it. */
   cancel(): void;
+  /** It left the cache: its clock stands still. TypeError while a call is in flight. */
+  park(): void;
+  /** It is in sequence `seq`, which holds every token but the last: go on, or make the call that is due. */
+  join(seq: number): void;
+  state(): CourseState;
   finish(): Trajectory;
 }
 
@@ -40,15 +73,24 @@ type MadeCall = Pick<CallRecord, 'turn' | 'code' | 'dropped' | 'repeated'>;
 /** setTimeout takes no longer waits. */
 const kLongestTimer = 2 ** 31 - 1;
 
+/** Names a call among all of a run: no two have the same. */
+export function callId(questionId: string, { step, prompt, sample }: SampleSeed, call: number): string {
+  return `${questionId}/${step}/${prompt}/${sample}/${call}`;
+}
+
+/**
+ * A course in sequence `seq`, which holds the prompt but its last token; with -1 it is in no cache and must join one first.
+ * `from` rebuilds one that was parked. RangeError when it does not lead where it says: other prompt, format or tokenizer.
+ */
 export function createCourse(
   options: CourseOptions,
   prompt: RolloutPrompt,
   sample: number,
   seq: number,
+  from?: CourseState,
 ): Course {
   const { tokenizer, format, limits, toolLimits, tool, model } = options;
-  const started = performance.now();
-  const deadline = limits.seconds > 0 ? started + limits.seconds * 1000 : Number.POSITIVE_INFINITY;
+  const seed: SampleSeed = { runSeed: options.runSeed, step: options.step, prompt: prompt.prompt, sample };
   const canceller = new AbortController();
   const ledger = new Ledger();
   ledger.appendPrompt(prompt.ids);
@@ -57,24 +99,36 @@ export function createCourse(
   const texts: string[] = [];
   const turnStops = new Set(tokenizer.eosIds);
 
+  let place = seq;
+  /** Seconds used before `since`, from when the clock runs (null: it stands still). */
+  let used = from?.seconds ?? 0;
+  let since: number | null = seq < 0 ? null : performance.now();
   let pending: Int32Array | null = prompt.ids.subarray(prompt.ids.length - 1);
   let ended = false;
   let end: TrajectoryEnd = 'no_answer';
   let reason: string | null = null;
-  let endedAt = started;
   let sampled = 0;
   let turn = 0;
   let turnTokens = 0;
   let parser: TurnParser = format.parser();
   let stream = tokenizer.stream();
   let turnText = '';
+  let due: MadeCall | null = null;
+  let failures = from?.failures ?? 0;
+  let calling = false;
   let toolDone: Promise<void> = Promise.resolve();
   let failure: unknown = null;
+  if (from !== undefined) rebuild(from);
 
   return {
-    seq,
+    options,
+    prompt,
     ledger,
-    seed: { runSeed: options.runSeed, step: options.step, prompt: prompt.prompt, sample },
+    seed,
+    calls,
+    get seq() {
+      return place;
+    },
     get pending() {
       return pending;
     },
@@ -84,6 +138,12 @@ export function createCourse(
     get sampled() {
       return sampled;
     },
+    get calling() {
+      return calling;
+    },
+    get failures() {
+      return failures;
+    },
     get toolDone() {
       return toolDone;
     },
@@ -92,8 +152,22 @@ export function createCourse(
     },
     accept,
     cancel: () => canceller.abort(new Error('the rollout was abandoned')),
+    park() {
+      if (calling) throw new TypeError('a course cannot leave the cache while its call is in flight');
+      stopClock();
+      place = -1;
+    },
+    join(where) {
+      place = where;
+      since = performance.now();
+      if (ended) return;
+      if (due === null) pending = ledger.ids.slice(-1);
+      else makeCall(due);
+    },
+    state: () => ({ ledger, calls, seconds: elapsed(), failures }),
     finish: () => ({
       question: prompt.question,
+      started: options.step,
       prompt: prompt.prompt,
       sample,
       ledger,
@@ -103,30 +177,54 @@ export function createCourse(
       reason,
       answer: end === 'answer' ? format.answer(texts.join('\n')) : null,
       text: texts.join('\n'),
-      seconds: (endedAt - started) / 1000,
+      seconds: elapsed(),
     }),
   };
 
+  function elapsed(): number {
+    return used + (since === null ? 0 : (performance.now() - since) / 1000);
+  }
+
+  function stopClock(): void {
+    used = elapsed();
+    since = null;
+  }
+
+  /** Whether the trajectory's time is up, or will be within `margin` seconds. */
+  function late(margin = 0): boolean {
+    if (options.timeIsUp !== undefined) return options.timeIsUp(seed, ledger.length);
+    return limits.seconds > 0 && elapsed() > limits.seconds - margin;
+  }
+
   function accept(token: number, logprob: number): void {
     sampled += 1;
-    turnTokens += 1;
     ledger.appendPolicy(token, logprob, turn, model.version);
-    let event: ParseEvent | null;
+    const event = read(token);
+    if (event !== null) return onEvent(event);
     const [firstLimit, laterLimit] = limits.turnTokens;
-    if (turnStops.has(token)) {
-      const rest = stream.flush();
-      turnText += rest;
-      event = (rest === '' ? null : parser.push(rest)) ?? parser.end('eos');
-    } else {
-      const text = stream.push(token);
-      turnText += text;
-      event = text === '' ? null : parser.push(text);
-      if (event === null && turnTokens >= (turn === 0 ? firstLimit : laterLimit)) return cut('turn_length');
-      if (event === null && ledger.length >= limits.totalTokens) return cut('total_length');
-    }
-    if (event !== null) return onEvent(event, token);
-    if (performance.now() > deadline) return stop('time_limit', null);
+    if (turnTokens >= (turn === 0 ? firstLimit : laterLimit)) return cut('turn_length');
+    if (ledger.length >= limits.totalTokens) return cut('total_length');
+    if (late()) return stop('time_limit', null);
     pending = Int32Array.of(token);
+  }
+
+  /** Takes a token of the policy into the turn; an event ends the turn. */
+  function read(token: number): ParseEvent | null {
+    turnTokens += 1;
+    const ends = turnStops.has(token);
+    const text = ends ? stream.flush() : stream.push(token);
+    turnText += text;
+    const event = text === '' ? null : parser.push(text);
+    return event === null && ends ? parser.end('eos') : event;
+  }
+
+  function nextTurn(): void {
+    texts.push(turnText);
+    turnText = '';
+    turn += 1;
+    turnTokens = 0;
+    parser = format.parser();
+    stream = tokenizer.stream();
   }
 
   /** A token limit fell; a call that was being written is not run. */
@@ -135,7 +233,7 @@ export function createCourse(
     stop(limit, kind === 'truncated' ? 'the limit fell inside a call' : null);
   }
 
-  function onEvent(event: ParseEvent, lastToken: number): void {
+  function onEvent(event: ParseEvent): void {
     switch (event.kind) {
       case 'answer':
         return stop('answer', null);
@@ -146,33 +244,41 @@ export function createCourse(
       case 'truncated':
         return stop('malformed', 'the turn ended inside a call');
       case 'call':
-        return call(event.code, event.repeated, lastToken);
+        return call(event.code, event.repeated);
     }
   }
 
-  function call(code: string, dropped: number, lastToken: number): void {
+  function call(code: string, dropped: number): void {
     if (tool === null || calls.length >= limits.maxCalls) return stop('max_calls', null);
     if (turn + 1 >= limits.maxTurns) return stop('max_turns', null);
     pending = null;
-    const made = { turn, code, dropped, repeated: codes.has(code) };
+    due = { turn, code, dropped, repeated: codes.has(code) };
     codes.add(code);
+    makeCall(due);
+  }
+
+  function makeCall(made: MadeCall): void {
     const calledAt = performance.now();
-    const left = Math.min(deadline - calledAt, kLongestTimer);
+    const left = Math.min(1000 * (limits.seconds - elapsed()), kLongestTimer);
     const timer = limits.seconds > 0 ? setTimeout(() => canceller.abort(), Math.max(0, left)) : undefined;
     const { seconds, memoryBytes, outputBytes, fileBytes } = toolLimits;
-    const callId = `${prompt.question.id}/${sample}/${calls.length}`;
-    toolDone = tool
-      .run({ callId, code, seconds, memoryBytes, outputBytes, fileBytes }, canceller.signal)
+    const id = callId(prompt.question.id, seed, calls.length);
+    calling = true;
+    toolDone = tool!
+      .run({ callId: id, code: made.code, seconds, memoryBytes, outputBytes, fileBytes }, canceller.signal)
       .then(
-        (result) => onResult(result, made, lastToken),
+        (result) => {
+          calling = false;
+          onResult(result, made);
+        },
         (error: unknown) => {
+          calling = false;
           const took = (performance.now() - calledAt) / 1000;
           const message = error instanceof Error ? error.message : String(error);
           // The trajectory's time ran out while its program ran: the program's fault as much as a timeout is.
-          const late = performance.now() > deadline - 2;
-          const status = late ? 'timeout' : 'infrastructure_error';
-          calls.push({ ...made, status, output: null, seconds: took, error: message });
-          stop(late ? 'time_limit' : 'infrastructure', late ? null : message);
+          if (!late(0.002)) return onToolFailure(made, took, message, message);
+          calls.push({ ...made, status: 'timeout', output: null, seconds: took, error: message, failures });
+          stop('time_limit', null);
         },
       )
       .catch((error: unknown) => {
@@ -182,18 +288,27 @@ export function createCourse(
       .finally(() => clearTimeout(timer));
   }
 
-  function onResult(result: ToolResult, made: MadeCall, lastToken: number): void {
+  /** The tool itself failed. The call stays due while attempts are left, so that nothing that was written is lost. */
+  function onToolFailure(made: MadeCall, seconds: number, error: string | null, why: string): void {
+    if (failures + 1 < (options.callAttempts ?? 1)) {
+      failures += 1;
+      return;
+    }
+    calls.push({ ...made, status: 'infrastructure_error', output: null, seconds, error, failures });
+    stop('infrastructure', why);
+  }
+
+  function onResult(result: ToolResult, made: MadeCall): void {
     if (typeof result?.output !== 'string' || typeof result.status !== 'string') {
       throw new TypeError(
         `rollout: expected the tool to give a result with a status and an output, found ${JSON.stringify(result)}`,
       );
     }
     const { status, seconds, error = null } = result;
-    const record = { ...made, status, seconds, error };
     if (status === 'infrastructure_error') {
-      calls.push({ ...record, output: null });
-      return stop('infrastructure', error ?? 'the tool gave no reason');
+      return onToolFailure(made, seconds, error, error ?? 'the tool gave no reason');
     }
+    const record = { ...made, status, seconds, error, failures };
     const output = shorten(result.output, toolLimits.outputCharacters);
     const segments = format.toolText({ status, output }).map((segment) => ({
       origin: segment.origin,
@@ -207,32 +322,62 @@ export function createCourse(
     }
     const callIndex = calls.length;
     calls.push({ ...record, output });
-    const next = new Int32Array(1 + added);
-    next[0] = lastToken;
-    let at = 1;
+    const before = ledger.length;
     for (const { origin, ids } of segments) {
       if (origin === 'tool') ledger.appendTool(ids, made.turn, callIndex);
       else ledger.appendTemplate(ids, made.turn);
-      next.set(ids, at);
-      at += ids.length;
     }
-    texts.push(turnText);
-    turnText = '';
-    turn += 1;
-    turnTokens = 0;
-    parser = format.parser();
-    stream = tokenizer.stream();
-    if (performance.now() > deadline) return stop('time_limit', null);
-    pending = next;
+    due = null;
+    failures = 0;
+    nextTurn();
+    if (late()) return stop('time_limit', null);
+    pending = ledger.ids.slice(before - 1);
+  }
+
+  /** Reads the tokens of a parked course again, up to where it stood; no token is sampled and no call is made. */
+  function rebuild({ ledger: past, calls: answered }: CourseState): void {
+    const { ids, origins, turns, calls: callOf, logprobs, versions, length } = past;
+    const wrong = (t: number, why: string) =>
+      new RangeError(`parked sample ${sample} of question ${prompt.question.id}, token ${t}: ${why}`);
+    const start = prompt.ids.length;
+    for (let t = 0; t < start; t++) {
+      if (ids[t] !== prompt.ids[t]) throw wrong(t, `expected the prompt's ${prompt.ids[t]}, found ${ids[t]}`);
+    }
+    for (let t = start; t < length; ) {
+      if (origins[t] !== Origin.policy) throw wrong(t, 'expected a token that the policy wrote');
+      ledger.appendPolicy(ids[t]!, logprobs[t]!, turn, versions[t]!);
+      const event = read(ids[t]!);
+      t += 1;
+      if (event === null) continue;
+      if (event.kind !== 'call')
+        throw wrong(t - 1, `the turn ends in ${event.kind}; expected a course under way`);
+      const made = { turn, code: event.code, dropped: event.repeated, repeated: codes.has(event.code) };
+      codes.add(event.code);
+      const record = answered[calls.length];
+      if (record === undefined && t === length) {
+        due = made;
+        pending = null;
+        return;
+      }
+      if (record?.code !== event.code) throw wrong(t - 1, 'the call that ends here is not among its calls');
+      calls.push(record);
+      for (; t < length && origins[t] !== Origin.policy; t++) {
+        if (origins[t] === Origin.tool) ledger.appendTool(ids.subarray(t, t + 1), turns[t]!, callOf[t]!);
+        else ledger.appendTemplate(ids.subarray(t, t + 1), turns[t]!);
+      }
+      nextTurn();
+    }
+    if (calls.length !== answered.length) throw wrong(length, 'expected the output of another call');
   }
 
   function stop(how: TrajectoryEnd, why: string | null): void {
     if (turnText !== '') texts.push(turnText);
     turnText = '';
     pending = null;
+    due = null;
     ended = true;
     end = how;
     reason = why;
-    endedAt = performance.now();
+    stopClock();
   }
 }

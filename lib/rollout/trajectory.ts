@@ -49,11 +49,15 @@ export interface CallRecord {
   /** True when the very same code was run before in this trajectory. */
   readonly repeated: boolean;
   readonly error: string | null;
+  /** Attempts before this one that the tool itself failed (partial rollouts make them again). */
+  readonly failures: number;
 }
 
 export interface Trajectory {
   readonly question: Question;
-  /** Index of the prompt in its step and of this sample in its group; with run seed and step they key every random number. */
+  /** RL step (from 0) in which it was started. */
+  readonly started: number;
+  /** Index of the prompt in its step and of this sample in its group; with run seed and `started` they key every random number. */
   readonly prompt: number;
   readonly sample: number;
   readonly ledger: Ledger;

@@ -1,7 +1,7 @@
 /**
  * Checkpoints: a folder in Hugging Face layout (transformers, vLLM and llama.cpp's converter load it as it is) with, beside
- * it, what resuming needs: optimizer/ (fp32 masters and moments) and state.json. Written under a temporary name, synced, renamed: a
- * checkpoint that exists is whole.
+ * it, what resuming needs: optimizer/ (fp32 masters and moments), state.json and, of partial rollouts, parked.jsonl. Written under a
+ * temporary name, synced, renamed: a checkpoint that exists is whole.
  */
 import {
   closeSync,
@@ -16,7 +16,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { ToolgradError } from '../errors.ts';
-import { writeAtomically } from './directory.ts';
+import type { ParkedRecord } from '../rollout/parked.ts';
+import { readLines, writeAtomically } from './directory.ts';
 
 /** Where a run stands: everything else follows from the config and these numbers. */
 export interface RunState {
@@ -38,15 +39,21 @@ export interface Checkpointable {
   saveOptimizer(path: string): Promise<void>;
 }
 
+const kParked = 'parked.jsonl';
+
 export function checkpointName(step: number): string {
   return String(step).padStart(6, '0');
 }
 
-/** Write the checkpoint of `state` under `runPath`/checkpoints, replacing one of the same step. Returns its folder. */
+/**
+ * Write the checkpoint of `state` under `runPath`/checkpoints, replacing one of the same step. Returns its folder. `parked`: what
+ * partial rollouts left open, null without them.
+ */
 export async function saveCheckpoint(
   runPath: string,
   model: Checkpointable,
   state: RunState,
+  parked: readonly ParkedRecord[] | null = null,
 ): Promise<string> {
   const folder = join(runPath, 'checkpoints', checkpointName(state.step));
   const temporary = `${folder}.tmp-${process.pid}`;
@@ -56,6 +63,10 @@ export async function saveCheckpoint(
   try {
     await model.save(temporary);
     await model.saveOptimizer(join(temporary, 'optimizer', 'optimizer.safetensors'));
+    if (parked !== null) {
+      const lines = parked.map((record) => `${JSON.stringify(record)}\n`);
+      writeAtomically(join(temporary, kParked), lines.join(''));
+    }
     writeAtomically(join(temporary, 'state.json'), `${JSON.stringify(state, null, 2)}\n`);
     // Renamed away first: whenever the process dies, a whole checkpoint of this step is there under one of the names.
     if (existsSync(folder)) renameSync(folder, replaced);
@@ -115,6 +126,16 @@ export function readState(checkpoint: string): RunState {
   }
   const counts = { phaseStep: phaseStep!, step: step!, asked: asked! };
   return { phase, ...counts, isa: String(isa), version: String(version) };
+}
+
+/** parked.jsonl of a checkpoint of partial rollouts; throws ERR_CHECKPOINT when it is not there. */
+export function readParked(checkpoint: string): ParkedRecord[] {
+  const file = join(checkpoint, kParked);
+  if (existsSync(file)) return readLines(file) as unknown as ParkedRecord[];
+  throw new ToolgradError(
+    'ERR_CHECKPOINT',
+    `${file}: expected the trajectories that were parked, found no such file; go on from a checkpoint that has it`,
+  );
 }
 
 /** Remove the oldest checkpoints beyond `keep`; `spare` (the end of the cold start, which KL refers to) stays. */

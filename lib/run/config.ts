@@ -251,6 +251,16 @@ export const configSchema = z.strictObject({
       turn_tokens: count.default(512).describe('new tokens in each later turn'),
       total_tokens: count.default(2048).describe('prompt, model and tool tokens together'),
       seconds: z.number().min(0).default(0).describe('wall clock per trajectory; 0 = none'),
+      step_tokens: countOrNone
+        .default(0)
+        .describe(
+          'partial rollouts: tokens sampled in an RL step over all trajectories; what is unfinished goes on in the next; 0 = off',
+        ),
+      max_staleness: countOrNone
+        .default(0)
+        .describe(
+          'partial rollouts: a trajectory whose oldest token is more updates old than this is dropped and started again; 0 = no bound',
+        ),
       kv_memory_mb: count.default(512).describe('KV cache in MiB; decides how many trajectories run at once'),
     })
     .prefault({}),

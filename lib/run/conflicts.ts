@@ -161,6 +161,7 @@ export function configConflicts(config: Config, ownTasks = false): ConfigConflic
       `${rollout.max_calls} calls and a last answer need ${rollout.max_calls + 1} turns; max_turns is ${rollout.max_turns}`,
     );
   }
+  partialConflicts(config, conflict);
   for (const key of ['every', 'without_tool'] as const) {
     if (evaluation.questions > 0 || !evaluation[key]) continue;
     conflict(`eval.${key}`, `there is nothing to evaluate, because eval.questions is 0: leave ${key} out`);
@@ -212,6 +213,40 @@ function textOnlyConflicts(config: Config, conflict: (path: string, message: str
     conflict(
       'eval.text_prefix',
       'it begins the answers of a model that only knows to call the tool; a text_only run trains its own: leave it out',
+    );
+  }
+}
+
+/** Partial rollouts: the budget must move every trajectory, and the bound on staleness must let some be finished. */
+function partialConflicts({ rl, rollout }: Config, conflict: (path: string, message: string) => void): void {
+  const { step_tokens: budget, max_staleness: bound } = rollout;
+  if (budget === 0) {
+    if (bound > 0) {
+      conflict(
+        'rollout.max_staleness',
+        'nothing grows stale without partial rollouts: set rollout.step_tokens',
+      );
+    }
+    return;
+  }
+  if (rl.dynamic_sampling > 0) {
+    conflict(
+      'rollout.step_tokens',
+      'dynamic sampling asks until the batch is full, a budget of tokens stops before: set rl.dynamic_sampling or rollout.step_tokens to 0',
+    );
+  }
+  const open = rl.prompts * rl.group;
+  if (budget < open) {
+    conflict(
+      'rollout.step_tokens',
+      `a budget of ${budget} tokens does not give one to each of rl.prompts x rl.group = ${open} trajectories`,
+    );
+  }
+  const updates = rl.epochs * rl.mini_batches;
+  if (bound > 0 && bound < updates) {
+    conflict(
+      'rollout.max_staleness',
+      `a step makes up to ${updates} updates (rl.epochs x rl.mini_batches), so with ${bound} all that is parked would be dropped: expected at least ${updates}, or 0 = no bound`,
     );
   }
 }

@@ -26,7 +26,7 @@ export function sftMetrics(at: Progress, report: SftStep, lr: number): Json {
 
 /** Averages a rollout batch; trajectories lost to infrastructure count only in `lost`. */
 export function rlMetrics(at: Progress, report: RlStepReport): Json {
-  const { update, rollout, seconds, rolloutSeconds } = report;
+  const { update, rollout, partial, seconds, rolloutSeconds } = report;
   const scored = report.scored.filter(({ trajectory }) => trajectory.end !== 'infrastructure');
   const mean = (value: (item: Scored) => number) =>
     scored.reduce((sum, item) => sum + value(item), 0) / Math.max(1, scored.length);
@@ -49,6 +49,10 @@ export function rlMetrics(at: Progress, report: RlStepReport): Json {
     groups_dropped: report.batch.dropped,
     groups_surplus: report.batch.surplus,
     stage: report.stage,
+    groups_waiting: partial.groupsWaiting,
+    parked: partial.parked,
+    stale_dropped: partial.dropped,
+    staleness: staleness(scored, report.version),
     dead_groups: update.deadGroups,
     lost: update.lost,
     call_share: mean(({ trajectory }) => (trajectory.calls.length > 0 ? 1 : 0)),
@@ -86,6 +90,7 @@ export function rlMetrics(at: Progress, report: RlStepReport): Json {
     lr: report.lr,
     sampled_tokens: rollout.sampled,
     computed_tokens: rollout.computed,
+    prefilled_again: partial.refilled,
     decode_steps: rollout.decodeSteps,
     generation_seconds: rollout.engineSeconds,
     tool_wait_seconds: rollout.toolWaitSeconds,
@@ -95,6 +100,21 @@ export function rlMetrics(at: Progress, report: RlStepReport): Json {
     seconds,
     tokens_per_second: rollout.sampled / Math.max(1e-9, rolloutSeconds),
   };
+}
+
+/** Mean over the policy's tokens of the updates since they were written. */
+function staleness(scored: readonly Scored[], version: number): number {
+  let updates = 0;
+  let tokens = 0;
+  for (const { ledger } of scored.map(({ trajectory }) => trajectory)) {
+    const { versions, origins, length } = ledger;
+    for (let t = 0; t < length; t++) {
+      if (origins[t] !== Origin.policy) continue;
+      updates += version - versions[t]!;
+      tokens += 1;
+    }
+  }
+  return updates / Math.max(1, tokens);
 }
 
 /** One line of rollouts/<step>.jsonl: everything the update saw, token by token, and everything the tool was asked and said. */
@@ -108,6 +128,7 @@ export function rolloutRecord(
   const byToken = update.tokenAdvantages[index]!.filter((_, t) => trajectory.ledger.mask[t] === 1);
   return {
     ...trajectoryRecord(trajectory, tokenizer),
+    started: trajectory.started,
     correct,
     reward,
     reward_parts: parts,

@@ -9,17 +9,18 @@
  */
 import { type Evaluation, evaluate } from '../eval/evaluate.ts';
 import type { Ledger } from '../rollout/ledger.ts';
-import { rollout } from '../rollout/rollout.ts';
+import type { ParkedRecord } from '../rollout/parked.ts';
 import type { RolloutStats } from '../rollout/trajectory.ts';
 import { type OpenCritic, warmingUp } from './critic-setup.ts';
 import type { Rating } from './curriculum.ts';
-import { fillBatch } from './dynamic-sampling.ts';
 import type { Reference } from './lora.ts';
+import { partialSource } from './partial-source.ts';
 import { type PolicyStep, type PolicyStepOptions, policyStep } from './policy-step.ts';
 import { traceBatch } from './questions.ts';
 import { ratePool } from './regroup.ts';
+import { freshSource, type RolloutBatch, type RolloutParts, type RolloutSource } from './rollout-source.ts';
 import { learningRate } from './schedule.ts';
-import { type Scored, scoreRollouts } from './score.ts';
+import type { Scored } from './score.ts';
 import { adamwOptions, policyOptions, type Setup } from './setup.ts';
 import { type SftStep, sftStep } from './sft.ts';
 
@@ -38,13 +39,10 @@ export interface Progress {
 export interface RlStepReport {
   readonly scored: readonly Scored[];
   readonly rollout: RolloutStats;
-  /** Generation rounds, questions asked, groups dropped as all right or all wrong, groups left over (dynamic sampling). */
-  readonly batch: {
-    readonly rounds: number;
-    readonly questions: number;
-    readonly dropped: number;
-    readonly surplus: number;
-  };
+  readonly batch: RolloutBatch['batch'];
+  readonly partial: RolloutBatch['partial'];
+  /** Updates that the weights had seen when the step began. */
+  readonly version: number;
   /** Stage of the curriculum, from 1; null without one. */
   readonly stage: number | null;
   readonly update: PolicyStep;
@@ -82,10 +80,14 @@ export interface LoopHooks {
   readonly evaluated: ReadonlySet<string>;
   /** The last ratings on record, with the steps of all phases that were done when they were made. */
   readonly rated?: { readonly step: number; readonly ratings: readonly Rating[] } | null;
+  /** What waited for the next RL step when the last one was done (partial rollouts). */
+  readonly parked?: readonly ParkedRecord[];
+  /** Where batches come from instead of rollouts (a replay). */
+  readonly source?: RolloutSource;
   readonly signal?: AbortSignal;
   onEvent(event: TrainEvent): void;
-  /** Called after each step; saves when `at` is due, always at the end of a phase. */
-  onCheckpoint(at: Progress): Promise<void>;
+  /** Called after each step, with what waits for the next; saves when `at` is due, always at the end of a phase. */
+  onCheckpoint(at: Progress, parked: readonly ParkedRecord[]): Promise<void>;
   /** The frozen model for the KL term, asked for when RL starts with a KL. */
   /** The critic of PPO, asked for when RL starts; null for other algorithms. The caller disposes it, after its last checkpoint. */
   openCritic?(): Promise<OpenCritic | null>;
@@ -122,7 +124,7 @@ export async function runLoop(setup: Setup, traces: readonly Ledger[], hooks: Lo
         asked: 0,
       };
       hooks.onEvent({ kind: 'sft', at, report, lr });
-      await hooks.onCheckpoint(at);
+      await hooks.onCheckpoint(at, []);
     }
     await evaluateAt(setup, hooks, 'after SFT', sft.steps);
   }
@@ -155,6 +157,7 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
   if (hooks.done.rl === 0) await model.resetOptimizer();
   const reference = rl.kl === 'none' ? null : await hooks.openReference();
   const critic = (await hooks.openCritic?.()) ?? null;
+  const source = hooks.source ?? rolloutSource(setup, hooks);
   let asked = hooks.asked;
   if (hooks.rated) setup.plan.regroup(hooks.rated.ratings);
   try {
@@ -168,7 +171,7 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
         s,
         rl.steps,
       );
-      const report = await rlStep(setup, hooks, s, asked, lr, reference, critic);
+      const report = await rlStep(setup, hooks, source, s, asked, lr, reference, critic);
       asked += report.batch.questions;
       const at: Progress = {
         phase: 'rl',
@@ -179,7 +182,7 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
         asked,
       };
       hooks.onEvent({ kind: 'rl', at, report });
-      await hooks.onCheckpoint(at);
+      await hooks.onCheckpoint(at, source.parked);
     }
   } finally {
     reference?.dispose();
@@ -203,9 +206,18 @@ async function regroupIfDue(setup: Setup, hooks: LoopHooks, step: number): Promi
   hooks.onEvent({ kind: 'curriculum', step: done, ratings });
 }
 
+/** Where a run's batches come from, as its config says. */
+function rolloutSource(setup: Setup, hooks: LoopHooks): RolloutSource {
+  const parts = rolloutParts(setup, hooks);
+  return setup.config.rollout.step_tokens > 0
+    ? partialSource(setup, parts, hooks.parked ?? [])
+    : freshSource(setup, parts);
+}
+
 async function rlStep(
   setup: Setup,
   hooks: LoopHooks,
+  source: RolloutSource,
   step: number,
   asked: number,
   lr: number,
@@ -215,26 +227,8 @@ async function rlStep(
   const { config, model, plan } = setup;
   const { rl } = config;
   const started = performance.now();
-  let rolloutSeconds = 0;
-  // Questions of later rounds have numbers of their own, which key their random numbers.
-  const ask = async (round: number) => {
-    const began = performance.now();
-    const first = round * rl.prompts;
-    const prompts = plan
-      .training(asked + first, rl.prompts, step)
-      .map((question, index) => setup.prompt(question, first + index, rl.group));
-    const { trajectories, stats } = await rollout(prompts, {
-      ...rolloutParts(setup, hooks),
-      sampling: { temperature: rl.temperature, topK: 0, topP: 1, minP: 0 },
-      step,
-    });
-    rolloutSeconds += (performance.now() - began) / 1000;
-    return { scored: scoreRollouts(trajectories, plan.tasks, setup.reward, setup.overlong), stats };
-  };
-  const { scored, stats, ...batch } =
-    rl.dynamic_sampling > 0
-      ? await fillBatch(rl.prompts, rl.group, rl.dynamic_sampling, ask)
-      : { ...(await ask(0)), rounds: 1, questions: rl.prompts, dropped: 0, surplus: 0 };
+  const { version } = model;
+  const { scored, stats, batch, partial, seconds: rolloutSeconds } = await source.next(step, asked);
   const options = policyOptions(config, setup.microBatchTokens, lr);
   const update = await policyStep(model, scored, rl.group, {
     ...options,
@@ -245,7 +239,7 @@ async function rlStep(
   });
   const seconds = (performance.now() - started) / 1000;
   const stage = plan.stage(step);
-  return { scored, rollout: stats, batch, stage, update, lr, rolloutSeconds, seconds };
+  return { scored, rollout: stats, batch, partial, version, stage, update, lr, rolloutSeconds, seconds };
 }
 
 /** The critic of step `step`; at the beginning it may learn alone. */
@@ -296,7 +290,7 @@ async function evaluateAt(setup: Setup, hooks: LoopHooks, name: string, step: nu
   }
 }
 
-function rolloutParts(setup: Setup, hooks: LoopHooks) {
+function rolloutParts(setup: Setup, hooks: LoopHooks): RolloutParts {
   const { model, cache, tokenizer, format, tool, limits, toolLimits, config } = setup;
   return {
     model,

@@ -11,17 +11,8 @@
 import type { AdamWOptions, EngineModel, LossOptions, LossResult } from '../model/engine.ts';
 import type { Ledger } from '../rollout/ledger.ts';
 import { type Trajectory, truncatedEnds } from '../rollout/trajectory.ts';
-import {
-  countTokens,
-  cutRows,
-  lossMask,
-  lossWeights,
-  packColumns,
-  packRows,
-  type Reduction,
-  type Row,
-} from './batch.ts';
-import { type CorrectionOptions, correctionWeights, type KlEstimate, klEstimates } from './correction.ts';
+import { countTokens, cutRows, lossMask, lossWeights, packRows, type Reduction, type Row } from './batch.ts';
+import { type CorrectionOptions, type KlEstimate, klEstimates } from './correction.ts';
 import {
   addValueSums,
   type CriticRow,
@@ -32,6 +23,7 @@ import {
 } from './critic.ts';
 import { type Estimate, type Estimator, estimateAdvantages } from './estimate.ts';
 import { gapOf, type Scorer, scoreRows } from './scoring.ts';
+import { correct, countStale, meanPenalty } from './stale.ts';
 import { checkStep } from './step-checks.ts';
 
 /** The critic of PPO as a step uses it (critic-setup.ts). */
@@ -386,56 +378,4 @@ function withEntropyWeight(
   if (options.entropyTokenMean !== true) return options.loss;
   const tokens = rows.reduce((total, i) => total + countTokens(masks[i]!), 0);
   return { ...options.loss, entropyWeight: 1 / Math.max(1, tokens) };
-}
-
-/** Correction weights of the whole batch, and the masks without what was rejected. */
-function correct(
-  ledgers: readonly Ledger[],
-  masks: readonly Uint8Array[],
-  old: readonly Float32Array[],
-  options: CorrectionOptions,
-) {
-  const { packed: mask, starts } = packColumns(masks, Uint8Array);
-  const sampled = packColumns(
-    ledgers.map((ledger) => ledger.logprobs),
-    Float32Array,
-  ).packed;
-  const result = correctionWeights(packColumns(old, Float32Array).packed, sampled, mask, starts, options);
-  const cut = <A extends Float32Array | Uint8Array>(packed: A) =>
-    ledgers.map((_, i) => packed.slice(starts[i], starts[i + 1]) as A);
-  const share = 1 / Math.max(1, result.tokens);
-  return {
-    weights: cut(result.weights),
-    masks: cut(result.keep),
-    report: {
-      mean: result.weightSum * share,
-      max: result.weightMax,
-      capped: result.capped * share,
-      rejected: result.rejected * share,
-    },
-  };
-}
-
-/** Policy tokens in the loss that other weights than the current ones sampled. */
-function countStale(ledger: Ledger, mask: Uint8Array, version: number): number {
-  let count = 0;
-  for (let t = 0; t < ledger.length; t++) {
-    if (mask[t] === 1 && ledger.mask[t] === 1 && ledger.versions[t] !== version) count += 1;
-  }
-  return count;
-}
-
-function meanPenalty(
-  penalties: readonly Float32Array[] | null,
-  masks: readonly Uint8Array[],
-  kept: readonly number[],
-): number {
-  if (penalties === null || kept.length === 0) return 0;
-  let sum = 0;
-  for (const i of kept) {
-    masks[i]!.forEach((m, t) => {
-      if (m === 1) sum += penalties[i]![t]!;
-    });
-  }
-  return sum / kept.length;
 }

@@ -8,12 +8,14 @@ import { ToolgradError } from '../errors.ts';
 import type { Evaluation } from '../eval/evaluate.ts';
 import { packageVersion } from '../package.ts';
 import type { Ledger } from '../rollout/ledger.ts';
+import type { ParkedRecord } from '../rollout/parked.ts';
 import {
   checkpointName,
   listCheckpoints,
   optimizerPath,
   pruneCheckpoints,
   type RunState,
+  readParked,
   readState,
   saveCheckpoint,
 } from '../run/checkpoint.ts';
@@ -111,7 +113,7 @@ function describeRun(directory: RunDirectory, setup: Setup, commandLine: string 
 }
 
 /** Why a resumed run may differ in bits from one that was never interrupted. */
-function otherBuild(state: RunState | null, setup: Setup): string[] {
+export function otherBuild(state: RunState | null, setup: Pick<Setup, 'model'>): string[] {
   if (state === null) return [];
   const other = (what: string, before: string, now: string) =>
     before === now
@@ -145,16 +147,19 @@ async function runIn(
   options.onStart?.(setup, directory);
   let saved: { at: number; folder: string } | null =
     resumed === null || state === null ? null : { at: state.step, folder: resumed };
-  let last: { at: Progress; version: number } | null = null;
-  const save = async (at: Progress): Promise<void> => {
-    const folder = await saveCheckpoint(directory.path, writer, {
+  let last: { at: Progress; version: number; parked: readonly ParkedRecord[] } | null = null;
+  const partial = config.rollout.step_tokens > 0;
+  const save = async (at: Progress, parked: readonly ParkedRecord[]): Promise<void> => {
+    const runState: RunState = {
       phase: at.phase,
       phaseStep: at.phaseStep,
       step: at.step,
       asked: at.asked,
       isa: setup.model.isa,
       version: packageVersion,
-    });
+    };
+    const lines = partial && at.phase === 'rl' ? parked : null;
+    const folder = await saveCheckpoint(directory.path, writer, runState, lines);
     saved = { at: at.step, folder };
     directory.log(`checkpoint ${folder}`);
     pruneCheckpoints(
@@ -172,16 +177,17 @@ async function runIn(
       },
       asked: state?.phase === 'rl' ? state.asked : 0,
       rated: latestRatings(directory.path, state?.step ?? 0),
+      parked: partial && state?.phase === 'rl' && resumed !== null ? readParked(resumed) : [],
       evaluated: new Set(evaluations.map(({ name, step }) => evaluationKey(name, step))),
       ...(options.signal ? { signal: options.signal } : {}),
       onEvent(event) {
         record(directory, setup, event, evaluations);
         options.onEvent?.(event);
       },
-      async onCheckpoint(at) {
-        last = { at, version: setup.model.version };
+      async onCheckpoint(at, parked) {
+        last = { at, version: setup.model.version, parked };
         const due = config.checkpoint.every > 0 && at.step % config.checkpoint.every === 0;
-        if (due || at.phaseStep === at.phaseSteps) await save(at);
+        if (due || at.phaseStep === at.phaseSteps) await save(at, parked);
       },
       openCritic: async () => {
         critic = await openCritic(config, setup.model, {
@@ -196,10 +202,10 @@ async function runIn(
     });
   } catch (error) {
     interrupted = options.signal?.aborted === true && error === options.signal.reason;
-    const done = last as { at: Progress; version: number } | null;
+    const done = last as { at: Progress; version: number; parked: readonly ParkedRecord[] } | null;
     const unsaved = done !== null && saved?.at !== done.at.step;
     // Whatever ended the run, the steps that were done are kept; weights in the middle of a step are not.
-    if (unsaved && setup.model.version === done.version) await save(done.at);
+    if (unsaved && setup.model.version === done.version) await save(done.at, done.parked);
     if (!interrupted) throw error;
     directory.log('interrupted');
   } finally {
@@ -282,7 +288,7 @@ function recordedEvaluations(path: string): EvaluationSummary[] {
 }
 
 /** The checkpoint at the end of the cold start; null without one. */
-function coldStartEnd(config: Config, path: string): string | null {
+export function coldStartEnd(config: Config, path: string): string | null {
   return config.sft.steps > 0 ? join(path, 'checkpoints', checkpointName(config.sft.steps)) : null;
 }
 

@@ -1,0 +1,87 @@
+/**
+ * Where the loop's rollout batches come from: sampled here and now from whole new groups (this file), going on across steps
+ * (partial-source.ts), or from a record (lib/run/replay.ts).
+ */
+import type { SamplingParams } from '../model/engine.ts';
+import type { RolloutOptions } from '../rollout/options.ts';
+import type { ParkedRecord } from '../rollout/parked.ts';
+import { rollout } from '../rollout/rollout.ts';
+import type { RolloutStats } from '../rollout/trajectory.ts';
+import { fillBatch } from './dynamic-sampling.ts';
+import { type Scored, scoreRollouts } from './score.ts';
+import type { Setup } from './setup.ts';
+
+export interface RolloutBatch {
+  /** Whole groups, in order of prompt, then sample. */
+  readonly scored: readonly Scored[];
+  readonly stats: RolloutStats;
+  /** Generation rounds, questions asked, groups dropped as all right or all wrong, groups left over (dynamic sampling). */
+  readonly batch: {
+    readonly rounds: number;
+    readonly questions: number;
+    readonly dropped: number;
+    readonly surplus: number;
+  };
+  readonly partial: PartialCounts;
+  /** Wall clock of sampling, without scoring. */
+  readonly seconds: number;
+}
+
+/** What partial rollouts left open; all 0 without them. */
+export interface PartialCounts {
+  /** Trajectories that go on in the next step, and groups that wait for their last member. */
+  readonly parked: number;
+  readonly groupsWaiting: number;
+  /** Tokens of trajectories under way that were prefilled again. */
+  readonly refilled: number;
+  /** Trajectories dropped because their oldest token was too old, and started again. */
+  readonly dropped: number;
+}
+
+export interface RolloutSource {
+  /** The batch of RL step `step` (from 0); `asked` training questions were asked before it. */
+  next(step: number, asked: number): Promise<RolloutBatch>;
+  /** What waits for the next step, as of the end of the last one: with the weights, all that a resumed run needs. */
+  readonly parked: readonly ParkedRecord[];
+}
+
+/** A rollout's options but for what differs from step to step. */
+export type RolloutParts = Omit<RolloutOptions, 'sampling' | 'step'>;
+
+/** Training samples with a temperature only. */
+export function trainingSampling(setup: Setup): SamplingParams {
+  return { temperature: setup.config.rl.temperature, topK: 0, topP: 1, minP: 0 };
+}
+
+/** Whole groups of new questions each step, more of them with dynamic sampling; nothing is left over. */
+export function freshSource(setup: Setup, parts: RolloutParts): RolloutSource {
+  const { config, plan } = setup;
+  const { rl } = config;
+  return {
+    parked: [],
+    async next(step, asked) {
+      let seconds = 0;
+      // Questions of later rounds have numbers of their own, which key their random numbers.
+      const ask = async (round: number) => {
+        const began = performance.now();
+        const first = round * rl.prompts;
+        const prompts = plan
+          .training(asked + first, rl.prompts, step)
+          .map((question, index) => setup.prompt(question, first + index, rl.group));
+        const { trajectories, stats } = await rollout(prompts, {
+          ...parts,
+          sampling: trainingSampling(setup),
+          step,
+        });
+        seconds += (performance.now() - began) / 1000;
+        return { scored: scoreRollouts(trajectories, plan.tasks, setup.reward, setup.overlong), stats };
+      };
+      const { scored, stats, ...batch } =
+        rl.dynamic_sampling > 0
+          ? await fillBatch(rl.prompts, rl.group, rl.dynamic_sampling, ask)
+          : { ...(await ask(0)), rounds: 1, questions: rl.prompts, dropped: 0, surplus: 0 };
+      const partial = { parked: 0, groupsWaiting: 0, refilled: 0, dropped: 0 };
+      return { scored, stats, batch, partial, seconds };
+    },
+  };
+}
