@@ -1,6 +1,9 @@
 /** The server as OpenAI's own client meets it, with a real model and real Python. */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import test from 'ava';
 import OpenAI from 'openai';
+import { packageRoot } from '../lib/package.ts';
 import { readRequest } from '../lib/serve/request.ts';
 import { callReader, withoutToolRoles } from '../lib/serve/tool-calls.ts';
 import { temporaryFolder } from './support/runs.ts';
@@ -379,4 +382,55 @@ test('for a template that knows no tools, functions and calls are written into t
     content: '<tool_response>\n5\n</tool_response>\n<tool_response>\n0\n</tool_response>',
   });
   t.is(rest.length, 0);
+});
+
+test('the command serves until Ctrl-C, says where and for whom, and refuses what cannot be', async (t) => {
+  const start = (...args: string[]) => {
+    const child = spawn(process.execPath, ['--import=tsx', join('lib', 'cli', 'main.ts'), 'serve', ...args], {
+      cwd: packageRoot,
+    });
+    let out = '';
+    let err = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      out += chunk.toString();
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      err += chunk.toString();
+    });
+    const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+    return { child, ended, out: () => out, err: () => err };
+  };
+  const running = start(
+    temporary.path,
+    '--name',
+    'mine',
+    '--port',
+    '0',
+    '--threads',
+    '2',
+    '--kv-memory',
+    '4',
+  );
+  await until(() => running.out().includes('serving') || running.child.exitCode !== null);
+  t.log(running.out());
+  const url = /serving (http:\/\/127\.0\.0\.1:\d+\/v1) \(this machine only, no key\)/.exec(
+    running.out(),
+  )![1]!;
+  const own = new OpenAI({ baseURL: url, apiKey: 'none' });
+  const answer = await own.chat.completions.create({ ...sampled, model: 'mine', max_tokens: 4 });
+  t.is(answer.choices.length, 1);
+  running.child.kill('SIGINT');
+  t.is(await running.ended, 0, running.err());
+  t.regex(running.err(), /toolgrad: stopping; running answers get 10 s to end/);
+
+  for (const [args, message] of [
+    [['--port', '70000'], /--port: expected a whole number from 0 to 65535, found 70000/],
+    [['--format', 'xml'], /--format: expected r1ci, retool, hermes, found xml/],
+    [['--api-key-env', 'TOOLGRAD_NOT_SET'], /the environment variable TOOLGRAD_NOT_SET is not set/],
+    [['--context', '100000'], /expected a context of 2 to 2048 tokens/],
+  ] as const) {
+    const refused = start(temporary.path, ...args);
+    t.is(await refused.ended, 2, refused.err());
+    t.regex(refused.err(), message);
+  }
 });
