@@ -84,7 +84,7 @@ test("help shows the commands, with an example for each; the version is the pack
     toolgrad([]),
   ]);
   t.is(help.code, 0);
-  for (const command of ['demo', 'train', 'eval', 'chat', 'merge', 'show', 'doctor']) {
+  for (const command of ['demo', 'train', 'eval', 'chat', 'merge', 'serve', 'synthesize', 'show', 'doctor']) {
     t.regex(help.out, new RegExp(`^ {2}${command} `, 'm'));
   }
   t.is(train.code, 0);

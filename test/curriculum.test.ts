@@ -16,6 +16,7 @@ import {
   rate,
 } from '../lib/train/curriculum.ts';
 import type { TrainEvent } from '../lib/train/loop.ts';
+import { planQuestions } from '../lib/train/questions.ts';
 import { train } from '../lib/train/train.ts';
 import {
   checkpointBytes,
@@ -173,6 +174,19 @@ test('a curriculum file that does not add up is refused by line', (t) => {
   t.throws(() => loadRatings(at('none')), { message: /make it with toolgrad curriculum/ });
 });
 
+test('curriculum keys that would do nothing are refused', (t) => {
+  const of = (...overrides: string[]) => runConfig(base, at('none'), overrides);
+  t.throws(() => of('curriculum.order=difficulty'), {
+    code: 'ERR_CONFIG',
+    message: /order difficulty needs rated questions: give curriculum.file/,
+  });
+  t.throws(() => of('curriculum.order=flat', 'curriculum.regroup_every=3'), {
+    message: /whatever their ratings are/,
+  });
+  t.throws(() => of('curriculum.stages=5'), { message: /curriculum.stages/ });
+  t.notThrows(() => of('curriculum.order=difficulty', 'curriculum.regroup_every=3'));
+});
+
 /** A run of 4 RL steps with a curriculum, interrupted after `stops`. */
 async function runWith(name: string, overrides: readonly string[], stops: readonly number[]) {
   const config = runConfig(base, at(name), [
@@ -222,6 +236,13 @@ test.serial('a run asks the questions of its stage, and resumed it is the same r
   for (const [step, ids] of askedBy('staged').entries()) {
     for (const id of ids) t.true(group.get(id)! <= step + 1);
   }
+  const leaking = at('leaking.jsonl');
+  const { traces } = await planQuestions(runConfig(base, at('leaking')));
+  const leaked = { ...rate(traces[0]!.question, { agent: { attempts: 2, right: 1 } }) };
+  writeFileSync(leaking, `${JSON.stringify(leaked)}\n`);
+  await t.throwsAsync(planQuestions(runConfig(base, at('leaking'), [`curriculum.file=${leaking}`])), {
+    message: /is also in the cold start's traces/,
+  });
   const wrong = runConfig(base, at('wrong'), [...overrides, 'tasks.names=[demo/gcd]']);
   await t.throwsAsync(train(wrong), {
     message: /question \S+ belongs to task sum, which the config does not name/,

@@ -1,8 +1,16 @@
 /** The server as OpenAI's own client meets it, with a real model and real Python. */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import test from 'ava';
 import OpenAI from 'openai';
+import { packageRoot } from '../lib/package.ts';
+import type { ApiError } from '../lib/serve/api-error.ts';
+import { startCompletions } from '../lib/serve/completions.ts';
 import { readRequest } from '../lib/serve/request.ts';
 import { callReader, withoutToolRoles } from '../lib/serve/tool-calls.ts';
+import { openPythonTool } from '../lib/tools/python.ts';
+import type { Tool } from '../lib/tools/tool.ts';
+import { findingFormat, openTiny, scriptedTool, tinyFolder } from './support/rollouts.ts';
 import { temporaryFolder } from './support/runs.ts';
 import {
   addQuestion,
@@ -30,6 +38,9 @@ const client = clientOf(plain);
 const looping = clientOf(loop);
 const hello = [{ role: 'user' as const, content: 'Hello, who are you?' }];
 const sampled = { model: 'tiny', messages: hello, temperature: 1, seed: 11, max_tokens: 40 };
+
+/** The untrained model's likeliest tokens go round in a circle: this ends at its limit, and takes a while. */
+const endless = { model: 'tiny', messages: hello, temperature: 0, max_tokens: 430, n: 20 };
 
 const until = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -256,9 +267,9 @@ test('a page under another name does not reach the server, and a key is asked fo
 });
 
 test('a caller that goes away takes its request with it, running or waiting; a full queue says 429', async (t) => {
-  const small = await serveModel(temporary.path, { kvMemoryMb: 0.25, contextTokens: 1500, queue: 2 });
+  const small = await serveModel(tinyFolder, { kvMemoryMb: 0.09, contextTokens: 500, queue: 2 });
   const narrow = clientOf(small);
-  const long = { ...sampled, max_tokens: 1400, temperature: 1 };
+  const long = { ...endless, n: 1 };
   const abort = new AbortController();
   const running = narrow.chat.completions.create({ ...long, stream: true }, { signal: abort.signal });
   const first = await running;
@@ -287,20 +298,72 @@ test('a caller that goes away takes its request with it, running or waiting; a f
   await small.stop();
 });
 
+test('the endless request of these tests is one', async (t) => {
+  const wide = await serveModel(tinyFolder);
+  const { usage } = await clientOf(wide).chat.completions.create({ ...endless, n: 1 });
+  t.is(usage!.completion_tokens, endless.max_tokens);
+  await wide.stop();
+});
+
+test('a program that runs for a caller who has gone is killed; a failure of the tool is the error of its request alone', async (t) => {
+  const tiny = await openTiny();
+  const sleeps = { kind: 'call', code: 'import time; time.sleep(100)', repeated: 0 } as const;
+  const format = findingFormat((_, pieces) => (pieces === 3 ? sleeps : null));
+  const start = (tool: Tool) =>
+    startCompletions({
+      ...tiny,
+      cache: tiny.model.openKvCache(40),
+      format,
+      loop: { tool, limits: { ...loopLimits, tool: { ...loopLimits.tool, seconds: 90 } } },
+      contextTokens: 200,
+      queue: 10,
+    });
+  const ids = tiny.tokenizer.encodeTemplate('<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n');
+  const request = { ids, n: 2, temperature: 1, topP: 1, seed: 3n, maxTokens: 100, stops: [] };
+  const python = await openPythonTool({ workers: 2 });
+  const running = start(python);
+  const abort = new AbortController();
+  const answer = running.complete(request, () => {}, abort.signal);
+  await until(() => running.active === 2);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const started = performance.now();
+  abort.abort(new Error('gone'));
+  await t.throwsAsync(answer, { message: 'gone' });
+  await running.close();
+  await python.close();
+  const took = performance.now() - started;
+  t.log(`all gone after ${Math.round(took)} ms`);
+  t.true(took < 30_000);
+
+  const broken = start(
+    scriptedTool((_, serial) => (serial === 0 ? { status: 'infrastructure_error' } : '1\n')),
+  );
+  const [first, second] = await Promise.allSettled([
+    broken.complete({ ...request, n: 1 }, () => {}),
+    broken.complete({ ...request, n: 1 }, () => {}),
+  ]);
+  t.is(first.status, 'rejected');
+  const { status, message } = (first as PromiseRejectedResult).reason as ApiError;
+  t.is(status, 500);
+  t.regex(message, /^The tool failed/);
+  t.is(second.status, 'fulfilled');
+  await broken.close();
+  tiny.model.dispose();
+});
+
 test('closing lets running answers end, and cuts them at the deadline with an error', async (t) => {
   const patient = await serveModel(temporary.path);
-  const short = clientOf(patient).chat.completions.create({ ...sampled, max_tokens: 30 });
-  await until(() => patient.load().active === 1);
+  const short = clientOf(patient).chat.completions.create({ ...sampled, max_tokens: 40, n: 8 });
+  await until(() => patient.load().active > 0);
   await patient.close(60);
-  t.is((await short).choices.length, 1);
+  t.is((await short).choices.length, 8);
   await t.throwsAsync(clientOf(patient).models.list(), { instanceOf: OpenAI.APIConnectionError });
   await patient.stop();
 
-  const hasty = await serveModel(temporary.path);
-  const request = { ...sampled, max_tokens: 1900 };
-  const whole = clientOf(hasty).chat.completions.create(request);
-  const stream = await clientOf(hasty).chat.completions.create({ ...request, seed: 12, stream: true });
-  await until(() => hasty.load().active === 2);
+  const hasty = await serveModel(tinyFolder);
+  const whole = clientOf(hasty).chat.completions.create(endless);
+  const stream = await clientOf(hasty).chat.completions.create({ ...endless, stream: true });
+  await until(() => hasty.load().active === 2 * endless.n);
   const started = performance.now();
   const closed = hasty.close(0.1);
   const error = await t.throwsAsync<InstanceType<typeof OpenAI.APIError>>(whole);
@@ -379,4 +442,55 @@ test('for a template that knows no tools, functions and calls are written into t
     content: '<tool_response>\n5\n</tool_response>\n<tool_response>\n0\n</tool_response>',
   });
   t.is(rest.length, 0);
+});
+
+test('the command serves until Ctrl-C, says where and for whom, and refuses what cannot be', async (t) => {
+  const start = (...args: string[]) => {
+    const child = spawn(process.execPath, ['--import=tsx', join('lib', 'cli', 'main.ts'), 'serve', ...args], {
+      cwd: packageRoot,
+    });
+    let out = '';
+    let err = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      out += chunk.toString();
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      err += chunk.toString();
+    });
+    const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+    return { child, ended, out: () => out, err: () => err };
+  };
+  const running = start(
+    temporary.path,
+    '--name',
+    'mine',
+    '--port',
+    '0',
+    '--threads',
+    '2',
+    '--kv-memory',
+    '4',
+  );
+  await until(() => running.out().includes('serving') || running.child.exitCode !== null);
+  t.log(running.out());
+  const url = /serving (http:\/\/127\.0\.0\.1:\d+\/v1) \(this machine only, no key\)/.exec(
+    running.out(),
+  )![1]!;
+  const own = new OpenAI({ baseURL: url, apiKey: 'none' });
+  const answer = await own.chat.completions.create({ ...sampled, model: 'mine', max_tokens: 4 });
+  t.is(answer.choices.length, 1);
+  running.child.kill('SIGINT');
+  t.is(await running.ended, 0, running.err());
+  t.regex(running.err(), /toolgrad: stopping; running answers get 10 s to end/);
+
+  for (const [args, message] of [
+    [['--port', '70000'], /--port: expected a whole number from 0 to 65535, found 70000/],
+    [['--format', 'xml'], /--format: expected r1ci, retool, hermes, found xml/],
+    [['--api-key-env', 'TOOLGRAD_NOT_SET'], /the environment variable TOOLGRAD_NOT_SET is not set/],
+    [['--context', '100000'], /expected a context of 2 to 2048 tokens/],
+  ] as const) {
+    const refused = start(temporary.path, ...args);
+    t.is(await refused.ended, 2, refused.err());
+    t.regex(refused.err(), message);
+  }
 });

@@ -3,7 +3,17 @@
  * name them, and `toolgrad tasks`. What needs questions/ is skipped where a checkout has none.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -332,19 +342,41 @@ test('a file of questions is checked as a whole', async (t) => {
   await t.throwsAsync(checkQuestionFile(good, csv), { instanceOf: TypeError });
 });
 
-/** Runs `toolgrad tasks ...` in a folder. */
-function tasks(cwd: string, ...args: string[]): { code: number | null; out: string; err: string } {
+/** Runs `toolgrad tasks ...` of the sources in `root`. */
+function tasks(root: string, ...args: string[]): { code: number | null; out: string; err: string } {
   const { FORCE_COLOR: _, NODE_OPTIONS: __, ...env } = process.env;
-  const main = join(packageRoot, 'lib', 'cli', 'main.ts');
-  const loader = import.meta.resolve('tsx');
-  const run = spawnSync(process.execPath, ['--import', loader, main, 'tasks', ...args], {
-    cwd,
+  const main = join(root, 'lib', 'cli', 'main.ts');
+  const run = spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), main, 'tasks', ...args], {
+    cwd: root,
     env,
     encoding: 'utf8',
     input: 'Yes\n',
   });
   return { code: run.status, out: run.stdout, err: run.stderr };
 }
+
+test('without the package of questions the command that installs it is named, a damaged file is an error', (t) => {
+  if (!hasQuestions(t)) return;
+  const root = mkdtempSync(join(tmpdir(), 'toolgrad-test-'));
+  t.teardown(() => rmSync(root, { recursive: true }));
+  cpSync(join(packageRoot, 'lib'), join(root, 'lib'), { recursive: true });
+  cpSync(join(packageRoot, 'package.json'), join(root, 'package.json'));
+  mkdirSync(join(root, 'node_modules'));
+  const modules = join(packageRoot, 'node_modules');
+  for (const name of readdirSync(modules).filter((other) => other !== 'toolgrad-questions'))
+    symlinkSync(join(modules, name), join(root, 'node_modules', name));
+  const missing = tasks(root, 'check', 'bbh/navigate');
+  t.is(missing.code, 1);
+  t.regex(missing.err, /npm install toolgrad-questions/);
+  // Installed beside the program, with the texts of two tasks exchanged.
+  const installed = join(root, 'node_modules', 'toolgrad-questions');
+  mkdirSync(join(installed, 'bbh'), { recursive: true });
+  for (const name of ['package.json', 'manifest.json']) cpSync(join(folder, name), join(installed, name));
+  cpSync(join(folder, 'bbh/snarks.jsonl.br'), join(installed, 'bbh/navigate.jsonl.br'));
+  const damaged = tasks(root, 'check', 'bbh/navigate');
+  t.is(damaged.code, 1);
+  t.regex(damaged.err, /navigate\.jsonl\.br: expected SHA-256 [0-9a-f]{64}, found [0-9a-f]{64}; install/);
+});
 
 test('toolgrad tasks lists tasks, shows questions and checks answers', async (t) => {
   if (!hasQuestions(t)) return;

@@ -13,7 +13,9 @@ const at = (...parts: string[]) => join(temporary.path, ...parts);
 mkdirSync(at('other'));
 const least = 'model: { path: m }\ntasks: { names: [gcd] }\nrl: { group: 4 }\n';
 await writeBase(at('base'));
-for (const path of ['a.yaml', 'b.yaml', 'other/a.yaml']) writeFileSync(at(path), least);
+for (const [index, path] of ['a.yaml', 'b.yaml', 'other/a.yaml'].entries()) {
+  writeFileSync(at(path), `${least}eval: { questions: ${10 + index} }\n`);
+}
 const plan = (text: string, extra: readonly string[] = []) => planSweep(text, at('sweep.yaml'), extra);
 const refused = (t: ExecutionContext, text: string, message: RegExp, extra: readonly string[] = []) =>
   t.regex(t.throws(() => plan(text, extra), { code: 'ERR_CONFIG' })!.message, message);
@@ -73,6 +75,11 @@ test('a sweep that is none, and runs that cannot be, are refused with the place'
     'folder: f\nconfigs: [a.yaml]\n',
     /seed=3: the sweep gives every run its seed; use folder and seeds/,
     ['seed=3'],
+  );
+  refused(
+    t,
+    'folder: f\nconfigs: [a.yaml]\nvariants: { v: [], w: [rl.unmask_tool=false] }\n',
+    /a-v-seed0 and a-w-seed0 are the same run: same config, same seed$/,
   );
   refused(
     t,
@@ -148,7 +155,10 @@ test('runs go one after the other; Ctrl-C stops with a checkpoint, the same comm
   }
   const steps = readLines(at('runs', 'tiny-seed1', 'metrics.jsonl')).filter(({ kind }) => kind === 'sft');
   t.is(steps.length, 6, 'no step is done twice');
-  t.regex(second.out, /compare(?: them)?:? .*tiny-seed1 .*tiny-seed2/);
+  t.regex(
+    second.out,
+    /runs\/comparison\/comparison.md: 1 columns, \d plots\ncompare others: .* compare .*tiny-seed1 .*tiny-seed2/,
+  );
 
   const third = start(t, args);
   t.is(await third.ended, 0, third.out);

@@ -3,10 +3,11 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { z } from 'zod';
 import { packageRoot } from '../lib/package.ts';
 import { readLines } from '../lib/run/directory.ts';
 import type { Attempt } from '../lib/synthesize/attempt.ts';
-import { parseSynthesis } from '../lib/synthesize/config.ts';
+import { parseSynthesis, synthesisSchema } from '../lib/synthesize/config.ts';
 import { checkDisjoint } from '../lib/synthesize/results.ts';
 import { selectTraces } from '../lib/synthesize/select.ts';
 import { synthesize } from '../lib/synthesize/synthesize.ts';
@@ -485,4 +486,31 @@ test('settings that cannot work are refused with their key', (t) => {
     'keep.pertask=1',
     'teacher.kind=procedural',
   );
+});
+
+test('docs/synthesize.md lists every key with its default, and no other', (t) => {
+  const keys: [string, unknown][] = [];
+  const walk = (schema: z.ZodObject, prefix: string): void => {
+    for (const [key, value] of Object.entries(schema.shape)) {
+      let inner = value as z.ZodType;
+      let preset: unknown;
+      while (
+        inner instanceof z.ZodDefault ||
+        inner instanceof z.ZodPrefault ||
+        inner instanceof z.ZodNullable
+      ) {
+        if (inner instanceof z.ZodDefault) preset = inner.def.defaultValue;
+        inner = inner.unwrap() as z.ZodType;
+      }
+      if (inner instanceof z.ZodObject && key !== 'judge') walk(inner, `${prefix}${key}.`);
+      else keys.push([`${prefix}${key}`, preset]);
+    }
+  };
+  walk(synthesisSchema, '');
+  const page = readFileSync(join(packageRoot, 'docs', 'synthesize.md'), 'utf8');
+  const table = page.slice(page.indexOf('## Keys'));
+  const listed = [...table.matchAll(/^\| `([\w.]+)` \| (?:`(.*?)`|required) \|/gm)].map(
+    ([, name, preset]) => [name!, preset === undefined ? undefined : JSON.parse(preset)] as [string, unknown],
+  );
+  t.deepEqual(listed, keys);
 });

@@ -16,6 +16,7 @@ import {
   type SweepRun,
 } from '../run/sweep.ts';
 import { duration, percent, styled, table } from '../view/format.ts';
+import { compareRuns } from './compare.ts';
 import { invocation, shortPath } from './invocation.ts';
 
 /** What became of a run. */
@@ -52,7 +53,8 @@ async function sweep(path: string, overrides: readonly string[], dryRun: boolean
   }
   const finished = runs.filter((run) => outcomes.get(run) === 'finished').map(({ config }) => config.run);
   if (finished.length > 0) {
-    process.stdout.write(`compare them: ${invocation(['compare', ...finished.map(shortPath)])}\n`);
+    compareRuns(finished, join(dirname(finished[0]!), 'comparison'));
+    process.stdout.write(`compare others: ${invocation(['compare', ...finished.map(shortPath)])}\n`);
   }
   return failed ? 1 : 0;
 }

@@ -28,6 +28,12 @@ const setOptions: Readonly<Record<string, SetName>> = {
   heldout: 'evaluation',
 };
 
+const setTitles: Readonly<Record<SetName, string>> = {
+  coldStart: 'cold start',
+  training: 'training',
+  evaluation: 'held-out',
+};
+
 interface ShowFlags {
   n: string;
   seed: string;
@@ -105,7 +111,7 @@ async function list(suite: string | undefined): Promise<string> {
     const sizes = setNames.map((set) => (manifest === null ? '-' : String(sets?.[set] ?? 0)));
     return [name, ...sizes, generating.has(name) ? 'yes' : '', answer, part];
   });
-  const header = ['task', 'cold start', 'training', 'held-out', 'generator', 'answer', 'split'];
+  const header = ['task', ...setNames.map((set) => setTitles[set]), 'generator', 'answer', 'split'];
   const procedural =
     suite === undefined
       ? `\nprocedural: ${taskNames.join(', ')}; ${demoTaskNames.map((name) => `demo/${name}`).join(', ')}\n`
@@ -236,12 +242,13 @@ async function checkTask(name: string): Promise<Checked> {
       if (!correct) defects.push(`${question.id}: its own answer is rejected: ${reason}`);
       for (const key of [question.id, question.prompt]) {
         const other = seen.get(key);
-        if (other !== undefined) defects.push(`${question.id}: the same question in ${other} and ${set}`);
-        seen.set(key, set);
+        if (other !== undefined)
+          defects.push(`${question.id}: the same question in ${other} and ${setTitles[set]}`);
+        seen.set(key, setTitles[set]);
       }
     }
   }
-  const sizes = setNames.map((set) => `${sets[set].length} ${set}`).join(', ');
+  const sizes = setNames.map((set) => `${sets[set].length} ${setTitles[set]}`).join(', ');
   const verdict =
     defects.length === 0 ? 'every answer is accepted, no question is there twice' : defects.join('\n');
   return { text: `${name}: ${sizes}; ${verdict}\n`, right: defects.length === 0 };

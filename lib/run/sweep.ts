@@ -72,7 +72,7 @@ export function planSweep(text: string, source: string, extra: readonly string[]
     where(['configs'], false),
   );
   const cases = Object.keys(variants).length === 0 ? [['', []] as const] : Object.entries(variants);
-  return configs.flatMap((config, i) =>
+  const runs = configs.flatMap((config, i) =>
     cases.flatMap(([variant, own]) =>
       seeds.map((seed) => {
         const group = [names[i]!, variant].filter((part) => part !== '').join('-');
@@ -93,6 +93,20 @@ export function planSweep(text: string, source: string, extra: readonly string[]
       }),
     ),
   );
+  refuseTwins(runs, source);
+  return runs;
+}
+
+/** Two names for one run would cost twice and look like two seeds that agree. */
+function refuseTwins(runs: readonly SweepRun[], source: string): void {
+  const seen = new Map<string, string>();
+  for (const { name, config } of runs) {
+    const key = JSON.stringify({ ...config, run: '' });
+    const twin = seen.get(key);
+    if (twin !== undefined)
+      throw configError(`${source}: ${twin} and ${name} are the same run: same config, same seed`);
+    seen.set(key, name);
+  }
 }
 
 function readRunConfig(file: string, overrides: readonly string[]): Config {

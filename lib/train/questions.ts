@@ -75,7 +75,16 @@ export async function planQuestions(config: Config, userTasks: readonly Task[] =
     }
   }
 
-  if (rated !== null) pool = rated.map(({ question }) => question);
+  if (rated !== null) {
+    pool = rated.map(({ question }) => question);
+    const known = new Set(taken.flatMap(({ id, prompt }) => [id, prompt]));
+    const shown = pool.find(({ id, prompt }) => known.has(id) || known.has(prompt));
+    if (shown !== undefined) {
+      throw new RangeError(
+        `curriculum.file: question ${shown.id} is also in the cold start's traces: make the file with the same sft section`,
+      );
+    }
+  }
   const stranger = pool.find(({ task }) => !byName.has(task));
   if (stranger !== undefined) {
     throw new RangeError(
