@@ -240,11 +240,11 @@ test('Ctrl-C writes a checkpoint and prints the command that goes on', async (t)
 test('Ctrl-C ends an evaluation with code 130, without a stack', async (t) => {
   const long = ['eval.questions=600', 'rollout.kv_memory_mb=1'];
   const { child, outcome, until } = start(process.execPath, cli(['eval', at('run.yaml'), ...long]));
-  await until('held-out questions x 1, with tool\n');
+  await until('held-out questions x 1, Code Agent\n');
   process.kill(-child.pid!, 'SIGINT');
   t.deepEqual(await outcome, {
     code: 130,
-    out: `model  ${base}: 32 K parameters, bfloat16\ndata   600 held-out questions x 1, with tool\n`,
+    out: `model  ${base}: 32 K parameters, bfloat16\ndata   600 held-out questions x 1, Code Agent\n`,
     err: '\ntoolgrad: stopping; nothing is kept (again to stop at once)\n',
   });
 });

@@ -114,8 +114,8 @@ bool all_zero(const std::vector<float>& values) {
 void set_head(Model& model) {
   Random random(8);
   const ParameterLayout& layout = model.parameters().layout();
-  model.set_parameter(layout.value_weight(), random.normals(model.shape().C, 0.3f));
-  model.set_parameter(layout.value_bias(), {0.25f});
+  model.set_parameter(model.parameters(), layout.value_weight(), random.normals(model.shape().C, 0.3f));
+  model.set_parameter(model.parameters(), layout.value_bias(), {0.25f});
 }
 
 void test_model(DType dtype, bool tied) {
