@@ -5,7 +5,16 @@
 
 // Errors and the package itself.
 export { errorCode, errorMessage, ToolgradError } from './errors.ts';
-// Evaluation.
+// Evaluation: agents, statistics, behaviour.
+export { type AgentName, agentNames, agentTitles } from './eval/agents.ts';
+export type { AgentContext, AttemptOptions, Guide, IndexedQuestion } from './eval/attempt.ts';
+export {
+  type Behaviour,
+  type BehaviourRecord,
+  type Judgements,
+  measureBehaviour,
+} from './eval/behaviour.ts';
+export { type ChatEndpoint, chatEndpoint, type EndpointOptions } from './eval/endpoint.ts';
 export {
   type Evaluation,
   type EvaluationOptions,
@@ -13,6 +22,17 @@ export {
   isCorrect,
   type TaskScore,
 } from './eval/evaluate.ts';
+export { judgeCalls } from './eval/judge.ts';
+export { type AgentReport, type AttemptRecord, type ReportOptions, report } from './eval/report.ts';
+export { type EvaluationSets, loadSets } from './eval/sets.ts';
+export {
+  type BootstrapOptions,
+  type Counts,
+  type Estimate,
+  macroMean,
+  passAtK,
+} from './eval/statistics.ts';
+export { endpointGuide, modelGuide } from './eval/steer.ts';
 // Adapters.
 export { type AdapterSource, isAdapterFolder, openAdapter } from './model/adapter-files.ts';
 export type { ModelConfig, ParameterShape } from './model/config.ts';
@@ -68,6 +88,12 @@ export { describeEnvironment, type Environment } from './run/environment.ts';
 export type { Difference } from './run/recorded.ts';
 export { type ReplayOptions, type ReplayReport, replay } from './run/replay.ts';
 export { formatConfig, parseConfig } from './run/yaml.ts';
+// A model behind OpenAI's chat API.
+export { type Answering, type AnsweringOptions, openAnswering } from './serve/open.ts';
+export { openServer, type RunningServer, type ServerOptions } from './serve/server.ts';
+// Cold-start traces from a teacher.
+export { parseSynthesis, type Synthesis } from './synthesize/config.ts';
+export { type SynthesisOptions, synthesize } from './synthesize/synthesize.ts';
 export {
   accepted,
   type Comparison,
@@ -78,17 +104,29 @@ export {
   rejected,
   type Verdict,
 } from './tasks/answer.ts';
+export { loadCsvTask } from './tasks/csv.ts';
 export { type DemoTaskName, demoTask, demoTaskNames, demoTasks } from './tasks/demo.ts';
+export { loadTaskFile } from './tasks/files.ts';
 export { verifyExpression } from './tasks/game24.ts';
 // Tasks, verifiers and rewards.
 export { makeTask, type TaskName, taskNames, tasks } from './tasks/index.ts';
 export { DataError, type JsonlOptions, loadJsonlTask, readJsonl } from './tasks/jsonl.ts';
+export { type DatasetOptions, loadAime, loadDapoMath, loadGpqa, loadMath } from './tasks/math/datasets.ts';
+export { type MathOptions, mathEqual, verifyMath } from './tasks/math/equal.ts';
+export { equalsVerlBox, lastBox } from './tasks/math/strict-box.ts';
 export { verifyNumber } from './tasks/number.ts';
 export { createRandom, type Random } from './tasks/random.ts';
+export {
+  openReasoningGym,
+  type ReasoningGym,
+  type ReasoningGymOptions,
+} from './tasks/reasoning-gym-python.ts';
 export {
   anchorReward,
   correctReward,
   hermesReward,
+  type Overlong,
+  overlongPenalty,
   type Reward,
   type RewardParts,
   r1ciReward,
@@ -153,6 +191,13 @@ export {
   type Row,
 } from './train/batch.ts';
 export {
+  type CorrectionOptions,
+  type CorrectionWeights,
+  correctionWeights,
+  type KlEstimate,
+  klEstimates,
+} from './train/correction.ts';
+export {
   type CriticOptions,
   type CriticRow,
   type CriticStep,
@@ -161,6 +206,15 @@ export {
   explainedVariance,
   packValues,
 } from './train/critic.ts';
+export {
+  type Curriculum,
+  type CurriculumOptions,
+  loadRatings,
+  makeCurriculum,
+  type Rating,
+  rate,
+} from './train/curriculum.ts';
+export { type Estimator, estimateAdvantages, type RewardedRows } from './train/estimate.ts';
 export type { Progress, RlStepReport, TrainEvent } from './train/loop.ts';
 export {
   type PolicyStep,

@@ -172,8 +172,8 @@ test('each combination that cannot work is refused at the key to look at first',
 test('the resolved config reads back as itself, every key written out', (t) => {
   const configs = [
     parseConfig(least, 'run.yaml', ['instruction="#: [x]\\n<<<y>>> "', 'rl.lr=3e-7', 'run="on: off"']),
-    ...['assets/demo.yaml', 'examples/smollm2-135m.yaml'].map((file) =>
-      parseConfig(readFileSync(join(packageRoot, file), 'utf8'), file),
+    ...['assets/demo.yaml', 'examples/smollm2-135m.yaml', 'examples/smollm2-synthesized.yaml'].map((file) =>
+      parseConfig(readFileSync(join(packageRoot, file), 'utf8'), join(packageRoot, file)),
     ),
   ];
   for (const config of configs) {

@@ -6,11 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
+import { parseConfig } from '../lib/run/yaml.ts';
+import { answerModes } from '../lib/tasks/answer.ts';
 import { loadCsvTask, parseCsv, readCsv } from '../lib/tasks/csv.ts';
 import { DataError, loadJsonlTask } from '../lib/tasks/jsonl.ts';
 import { loadAime, loadDapoMath, loadGpqa, loadMath, verifyLetter } from '../lib/tasks/math/datasets.ts';
 import { createRandom } from '../lib/tasks/random.ts';
 import { type FixedTask, questions } from '../lib/tasks/task.ts';
+import { planQuestions } from '../lib/train/questions.ts';
 import { sharedPath } from './support/shared.ts';
 
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/datasets/${name}`, import.meta.url));
@@ -137,6 +140,51 @@ test('own questions in a CSV file are a task like those in JSONL', async (t) => 
     });
   });
   await t.throwsAsync(readCsv('/nowhere/x.csv'), { instanceOf: DataError, message: /cannot be read/ });
+});
+
+test("a run's files are compared as its config says", async (t) => {
+  const verdicts: Record<string, readonly [answer: string, right: boolean][]> = {
+    auto: [
+      ['\\frac12', false],
+      ['1/2', true],
+      ['0.5', true],
+    ],
+    number: [
+      ['1/2', true],
+      ['0.5', true],
+      ['one half', false],
+    ],
+    math: [
+      ['\\frac{2}{4}', true],
+      ['\\frac12', true],
+      ['0.5', true],
+    ],
+    text: [
+      ['1/2 ', true],
+      ['0.5', false],
+    ],
+    strict_box: [
+      ['1/2', true],
+      ['1/2 ', false],
+      ['0.5', false],
+    ],
+  };
+  const csv = 'question,answer\nWhat is half of one?,1/2\n';
+  await withFile('half.csv', csv, async (path) => {
+    for (const mode of answerModes) {
+      const config = parseConfig('run: never', 'test', [
+        `tasks.heldout=${path}`,
+        `tasks.answers=${mode}`,
+        'eval.questions=1',
+        'rl.steps=0',
+        'model.path=nowhere',
+      ]);
+      const { tasks, heldout } = await planQuestions(config);
+      for (const [answer, expected] of verdicts[mode]!) {
+        t.is(tasks.get('heldout')!.verify(heldout[0]!, answer).correct, expected, `${mode}: ${answer}`);
+      }
+    }
+  });
 });
 
 test('AIME is loaded by path, all of it held out', async (t) => {

@@ -6,6 +6,7 @@ import test from 'ava';
 import { z } from 'zod';
 import { packageRoot } from '../lib/package.ts';
 import { readLines } from '../lib/run/directory.ts';
+import { parseConfig } from '../lib/run/yaml.ts';
 import type { Attempt } from '../lib/synthesize/attempt.ts';
 import { parseSynthesis, synthesisSchema } from '../lib/synthesize/config.ts';
 import { checkDisjoint } from '../lib/synthesize/results.ts';
@@ -486,6 +487,15 @@ test('settings that cannot work are refused with their key', (t) => {
     'keep.pertask=1',
     'teacher.kind=procedural',
   );
+});
+
+test('the example of a teacher is sound, and makes what the example of its cold start reads', (t) => {
+  const read = (file: string) => readFileSync(join(packageRoot, 'examples', file), 'utf8');
+  const { out, tasks } = parseSynthesis(read('smollm2-teacher.yaml'), 'smollm2-teacher.yaml');
+  const file = join(packageRoot, 'examples', 'smollm2-synthesized.yaml');
+  const config = parseConfig(read('smollm2-synthesized.yaml'), file);
+  t.is(config.tasks.traces, `${out}/sft.jsonl`);
+  t.true(tasks.names.every((name) => config.tasks.names.includes(name)));
 });
 
 test('docs/synthesize.md lists every key with its default, and no other', (t) => {

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { loraTargets, maxLoraRank } from '../model/lora.ts';
+import { answerModes } from '../tasks/answer.ts';
 
 const count = z.int().min(1);
 const countOrNone = z.int().min(0);
@@ -76,6 +77,10 @@ export const configSchema = z.strictObject({
         .default(null)
         .describe('JSONL file of training questions, used in file order'),
       heldout: z.string().nullable().default(null).describe('JSONL file of held-out questions'),
+      answers: z
+        .enum(answerModes)
+        .default('auto')
+        .describe('how answers of these files are compared (docs/tasks.md)'),
       traces: z.string().nullable().default(null).describe('JSONL file of cold-start traces'),
     })
     .prefault({}),

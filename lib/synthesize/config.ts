@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { type Conflict, parseSettings } from '../run/yaml.ts';
+import { answerModes } from '../tasks/answer.ts';
 
 const count = z.int().min(1);
 const countOrNone = z.int().min(0);
@@ -53,6 +54,7 @@ export const synthesisSchema = z.strictObject({
     .strictObject({
       names: z.array(z.string()).default([]).describe('tasks (docs/tasks.md)'),
       files: z.array(z.string()).default([]).describe('JSONL or CSV files of questions'),
+      answers: z.enum(answerModes).default('auto').describe('how answers of these files are compared'),
     })
     .prefault({}),
   questions: z
@@ -82,10 +84,7 @@ export const synthesisSchema = z.strictObject({
   rewrite: z
     .strictObject({
       solutions: z.string().nullable().default(null).describe('JSONL file of { question, answer, solution }'),
-      answers: z
-        .enum(['auto', 'number', 'text', 'math'])
-        .default('auto')
-        .describe('how answers are compared'),
+      answers: z.enum(answerModes).default('auto').describe('how answers are compared'),
       attempts: count.default(1).describe('rewritings of each solution'),
     })
     .prefault({}),

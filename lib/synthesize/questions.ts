@@ -6,7 +6,6 @@
 import { basename } from 'node:path';
 import { loadTaskFile } from '../tasks/files.ts';
 import { DataError, loadJsonlTask } from '../tasks/jsonl.ts';
-import { mathEqual } from '../tasks/math/equal.ts';
 import { isPublishedTask } from '../tasks/suites/index.ts';
 import { isFixedTask, type Question, questions, type Task } from '../tasks/task.ts';
 import { namedTasks } from '../train/question-sources.ts';
@@ -59,7 +58,7 @@ async function planTraces(settings: Synthesis): Promise<SynthesisPlan> {
   return { tasks, jobs, asked, rl };
 }
 
-async function tasksOf({ tasks: { names, files } }: Synthesis): Promise<Map<string, Task>> {
+async function tasksOf({ tasks: { names, files, answers } }: Synthesis): Promise<Map<string, Task>> {
   const tasks = new Map<string, Task>();
   const add = (task: Task): void => {
     if (tasks.has(task.name)) {
@@ -71,7 +70,8 @@ async function tasksOf({ tasks: { names, files } }: Synthesis): Promise<Map<stri
   };
   for (const task of await namedTasks(names)) add(task);
   for (const file of files) {
-    add(await loadTaskFile(file, { split: 'train', name: basename(file).replace(/\.(jsonl|csv)$/i, '') }));
+    const name = basename(file).replace(/\.(jsonl|csv)$/i, '');
+    add(await loadTaskFile(file, { split: 'train', name, answers }));
   }
   return tasks;
 }
@@ -98,18 +98,9 @@ function drawBoth(
 
 async function planRewriting({ rewrite }: Synthesis): Promise<SynthesisPlan> {
   const file = rewrite.solutions ?? '';
-  const { answers } = rewrite;
   const name = basename(file).replace(/\.jsonl$/i, '');
-  const loaded = await loadJsonlTask(file, {
-    split: 'train',
-    name,
-    answers: answers === 'math' ? 'text' : answers,
-  });
-  const task: Task =
-    answers === 'math'
-      ? { ...loaded, verify: (question, answer) => mathEqual(question.answer, answer ?? '') }
-      : loaded;
-  const asked = [...loaded.items('train')];
+  const task = await loadJsonlTask(file, { split: 'train', name, answers: rewrite.answers });
+  const asked = [...task.items('train')];
   const jobs = asked.map((question, index) => {
     const { solution } = question.meta ?? {};
     if (typeof solution !== 'string' || solution.trim() === '') {

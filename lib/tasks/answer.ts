@@ -79,3 +79,7 @@ export const compareList: Comparison = (expected, answer) => {
   if (!wanted.startsWith('[') && found.startsWith('[') && found.endsWith(']')) found = found.slice(1, -1);
   return found === wanted ? accepted : rejected('a different list');
 };
+
+/** How answers of a file's questions are compared: `JsonlOptions.answers`. */
+export const answerModes = ['auto', 'number', 'math', 'text', 'strict_box'] as const;
+export type AnswerMode = (typeof answerModes)[number];

@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { accepted, rejected, trimBlanks, type Verdict } from './answer.ts';
+import { type AnswerMode, accepted, answerModes, rejected, trimBlanks, type Verdict } from './answer.ts';
 import { verifyMath } from './math/equal.ts';
 import { parseNumber, verifyNumber } from './number.ts';
 import { type FixedTask, placeContent, type Question, requireOwnQuestion, type Split } from './task.ts';
@@ -123,8 +123,6 @@ export function questionOfRow(path: string, row: JsonlRow): { prompt: string; an
   return { prompt, answer };
 }
 
-type AnswerMode = 'auto' | 'number' | 'math' | 'text';
-
 /** Options of `loadJsonlTask` and `loadCsvTask`. */
 export interface JsonlOptions {
   /** The task's name; default the file's name without its ending. */
@@ -138,7 +136,8 @@ export interface JsonlOptions {
   heldoutPath?: string;
   /**
    * How answers are compared: 'number' by the rules of `verifyNumber` (every expected answer must be a number), 'math' by those
-   * of `verifyMath`, 'text' exactly, 'auto' (default) by number where the expected answer is one and exactly elsewhere.
+   * of `verifyMath`, 'text' exactly but for blanks around, 'strict_box' as verl's strict box mode (character for character),
+   * 'auto' (default) by number where the expected answer is one and exactly elsewhere.
    */
   answers?: AnswerMode;
   /** Only the first `limit` questions of each file. */
@@ -175,9 +174,9 @@ export async function loadRowsTask(
   if (!['hash', 'train', 'heldout'].includes(split)) {
     throw new TypeError(`${caller}: expected split to be hash, train or heldout, found ${excerpt(split)}`);
   }
-  if (!['auto', 'number', 'math', 'text'].includes(answers)) {
+  if (!answerModes.includes(answers)) {
     throw new TypeError(
-      `${caller}: expected answers to be auto, number, math or text, found ${excerpt(answers)}`,
+      `${caller}: expected answers to be one of ${answerModes.join(', ')}, found ${excerpt(answers)}`,
     );
   }
   if (heldoutPath !== undefined && split !== 'train') {
@@ -256,6 +255,7 @@ export async function loadRowsTask(
 function verifyAnswer(question: Question, answer: string | null, mode: AnswerMode): Verdict {
   const expected = question.answer;
   if (mode === 'math') return verifyMath(question, answer);
+  if (mode === 'strict_box') return verifyMath(question, answer, { strictBox: 'verl-content' });
   if (mode !== 'text' && parseNumber(expected) !== undefined) return verifyNumber(expected, answer);
   if (typeof answer !== 'string') return rejected('no answer');
   if (answer.length > 2 * expected.length + 64) return rejected('the answer is too long');

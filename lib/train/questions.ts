@@ -36,6 +36,7 @@ export async function planQuestions(config: Config, userTasks: readonly Task[] =
   const byName = new Map(generated.map((task) => [task.name, task]));
   const format = traceFormats[config.format];
   const { sft, rl, seed } = config;
+  const { answers } = config.tasks;
   const needed =
     (sft.steps > 0 && config.tasks.traces === null) ||
     (rl.steps > 0 && config.tasks.train === null) ||
@@ -65,7 +66,7 @@ export async function planQuestions(config: Config, userTasks: readonly Task[] =
   const rated = wanted === 0 || config.curriculum.file === null ? null : loadRatings(config.curriculum.file);
   if (wanted > 0) {
     if (config.tasks.train !== null) {
-      const task = await loadTaskFile(config.tasks.train, { split: 'train', name: 'train' });
+      const task = await loadTaskFile(config.tasks.train, { split: 'train', name: 'train', answers });
       byName.set(task.name, task);
       pool = [...task.items('train')];
     } else if (rated === null) {
@@ -96,7 +97,7 @@ export async function planQuestions(config: Config, userTasks: readonly Task[] =
   let heldout: Question[] = [];
   if (config.eval.questions > 0) {
     if (config.tasks.heldout !== null) {
-      const task = await loadTaskFile(config.tasks.heldout, { split: 'heldout', name: 'heldout' });
+      const task = await loadTaskFile(config.tasks.heldout, { split: 'heldout', name: 'heldout', answers });
       byName.set(task.name, task);
       heldout = task.items('heldout').slice(0, config.eval.questions);
     } else {

@@ -21,6 +21,19 @@ bool starts_with(const std::string& s, const std::string& prefix) {
 double error_units(double found, double expected, double atol, double rtol) {
   return std::fabs(found - expected) / (atol + rtol * std::fabs(expected));
 }
+double relative(double found, double expected) {
+  const double error = std::fabs(found - expected);
+  return expected == 0 ? error : error / std::fabs(expected);
+}
+// Norm of the difference over the norm of what is expected.
+double relative_norm(const std::vector<float>& found, const std::vector<float>& expected) {
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const double e = static_cast<double>(expected[i]), d = static_cast<double>(found[i]) - e;
+    difference += d * d, norm += e * e;
+  }
+  return std::sqrt(norm == 0 ? difference : difference / norm);
+}
 double gradient_units(const std::vector<float>& found, const std::vector<float>& expected) {
   double worst = found.size() == expected.size() ? 0 : INFINITY;
   for (size_t i = 0; i < found.size() && i < expected.size(); ++i)
@@ -42,6 +55,20 @@ std::vector<float> weights(const std::vector<int32_t>& mask, int64_t B, int64_t 
     }
   }
   return w;
+}
+
+// The algorithm of a case: what stands before its reductions and variants.
+std::string algorithm(const std::string& name) {
+  const auto part = [&](int n) {
+    size_t at = 0;
+    for (int i = 0; i < n && at != std::string::npos; ++i) at = name.find('.', at + 1);
+    return name.substr(0, at);
+  };
+  if (starts_with(name, "verl.kl.")) return part(3);
+  if (name.find(".is.") != std::string::npos) return "trl.dapo.is";
+  if (name.find(".tis.") != std::string::npos) return "verl.ppo_clip.tis";
+  if (name.find(".sequence") != std::string::npos && starts_with(name, "trl.")) return "trl, GSPO (sequence level)";
+  return part(2);
 }
 
 struct Case {
@@ -216,6 +243,11 @@ void golden_losses(const std::string& folder) {
   int cases = 0;
   size_t skipped = 0;
   bool masked_zero = true;
+  struct Row {
+    int cases = 0;
+    double loss = 0, gradient = 0;
+  };
+  std::map<std::string, Row> table;
   const std::vector<int32_t> mask = inputs.ints("response_mask");
   for (const json::Value& c : document.find("cases")->as_array()) {
     const std::string name = text(c, "name");
@@ -238,12 +270,19 @@ void golden_losses(const std::string& folder) {
     worst_gradient = std::max(worst_gradient, gradient);
     for (size_t i = 0; i < mask.size(); ++i) masked_zero = masked_zero && (mask[i] != 0 || r.d_logprob[i] == 0);
     std::printf("       %-48s loss %.2e, gradient %.2e of the tolerance\n", name.c_str(), loss, gradient);
+    Row& row = table[algorithm(name)];
+    ++row.cases;
+    row.loss = std::max(row.loss, relative(r.result.loss + constant, number(c, "loss", NAN)));
+    row.gradient = std::max(row.gradient, relative_norm(r.d_logprob, expected.floats("grad/" + name)));
     if (!(loss <= 1 && gradient <= 1))
       check(false, name + ": loss " + std::to_string(r.result.loss) + " for " + std::to_string(number(c, "loss", 0)) +
                        ", gradient off by " + std::to_string(gradient) + " tolerances");
     check_metrics(name, *c.find("metrics"), golden, r.result);
     ++cases;
   }
+  std::printf("       | algorithm | cases | worst relative error of the loss | of the gradient (norm-wise) |\n");
+  for (const auto& [name, row] : table)
+    std::printf("       | %s | %d | %.1e | %.1e |\n", name.c_str(), row.cases, row.loss, row.gradient);
   check(skipped == kNotOurs.size(), "every case that is left out is a known other loss");
   check(masked_zero, "gradients outside the mask are exactly 0");
   check_below(worst_loss, 1, std::to_string(cases) + " losses of verl and TRL, in units of atol 3e-6 + rtol 1e-5");
