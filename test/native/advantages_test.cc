@@ -74,7 +74,8 @@ void golden(const std::string& folder) {
       {"own.batch_std.ddof1.eps1e-4", options(Baseline::kGroupMean, Std::kSample, 1e-4, Scope::kBatch)},
   };
   bool known = true;
-  for (const json::Value& c : read_json(folder + "/expected.json").find("cases")->as_array()) {
+  const json::Value document = read_json(folder + "/expected.json");
+  for (const json::Value& c : document.find("cases")->as_array()) {
     const std::string name = text(c, "name");
     const auto is = [&](const char* prefix) { return name.rfind(prefix, 0) == 0; };
     const bool token_by_token = is("verl.gae.") || is("verl.reinforce_plus_plus") || is("verl.masked_whiten");
