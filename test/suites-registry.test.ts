@@ -240,6 +240,7 @@ test('a config may name published tasks beside procedural ones', async (t) => {
   await t.throwsAsync(plan('tasks.names=[bbh/navigate]', 'eval.questions=51'), {
     message: /eval\.questions: expected at most 50, found 51/,
   });
+  await t.throwsAsync(plan('tasks.names=[gcd, demo/gcd]'), { message: /^tasks: two are called gcd/ });
 });
 
 test('both parts of the split can be asked', async (t) => {

@@ -8,7 +8,7 @@ import { loadTaskFile } from '../tasks/files.ts';
 import { DataError, loadJsonlTask } from '../tasks/jsonl.ts';
 import { isPublishedTask } from '../tasks/suites/index.ts';
 import { isFixedTask, type Question, questions, type Task } from '../tasks/task.ts';
-import { namedTasks } from '../train/question-sources.ts';
+import { namedTasks, tasksByName } from '../train/question-sources.ts';
 import type { AttemptPlan } from './attempt.ts';
 import type { StyleName, Synthesis } from './config.ts';
 
@@ -59,21 +59,12 @@ async function planTraces(settings: Synthesis): Promise<SynthesisPlan> {
 }
 
 async function tasksOf({ tasks: { names, files, answers } }: Synthesis): Promise<Map<string, Task>> {
-  const tasks = new Map<string, Task>();
-  const add = (task: Task): void => {
-    if (tasks.has(task.name)) {
-      throw new RangeError(
-        `tasks: two are called ${task.name} (a demo task has the name of the task it narrows); leave one out, or rename the file`,
-      );
-    }
-    tasks.set(task.name, task);
-  };
-  for (const task of await namedTasks(names)) add(task);
+  const tasks = await namedTasks(names);
   for (const file of files) {
     const name = basename(file).replace(/\.(jsonl|csv)$/i, '');
-    add(await loadTaskFile(file, { split: 'train', name, answers }));
+    tasks.push(await loadTaskFile(file, { split: 'train', name, answers }));
   }
-  return tasks;
+  return tasksByName(tasks);
 }
 
 function drawBoth(

@@ -63,6 +63,20 @@ export async function namedTasks(names: readonly string[]): Promise<Task[]> {
   return found;
 }
 
+/** Tasks by name; RangeError when two have the same one. */
+export function tasksByName(tasks: readonly Task[]): Map<string, Task> {
+  const found = new Map<string, Task>();
+  for (const task of tasks) {
+    if (found.has(task.name)) {
+      throw new RangeError(
+        `tasks: two are called ${task.name} (a demo task has the name of the task it narrows); leave one out or rename it`,
+      );
+    }
+    found.set(task.name, task);
+  }
+  return found;
+}
+
 /**
  * Traces made of tasks with solutions. Published tasks have none: they give bare answers only, of the cold-start set only.
  */

@@ -7,7 +7,7 @@ import { loadTaskFile } from '../tasks/files.ts';
 import { createRandom } from '../tasks/random.ts';
 import type { Question, Task } from '../tasks/task.ts';
 import { type Curriculum, loadRatings, makeCurriculum, type Rating } from './curriculum.ts';
-import { interleave, namedTasks, tracesOf } from './question-sources.ts';
+import { interleave, namedTasks, tasksByName, tracesOf } from './question-sources.ts';
 import { loadTraces, type Trace, traceFormats } from './traces.ts';
 
 export { namedTask } from './question-sources.ts';
@@ -33,7 +33,7 @@ export interface QuestionPlan {
 /** Work out a run's questions; `userTasks` are used besides (or instead of) the config's. */
 export async function planQuestions(config: Config, userTasks: readonly Task[] = []): Promise<QuestionPlan> {
   const generated = [...(await namedTasks(config.tasks.names)), ...userTasks];
-  const byName = new Map(generated.map((task) => [task.name, task]));
+  const byName = tasksByName(generated);
   const format = traceFormats[config.format];
   const { sft, rl, seed } = config;
   const { answers } = config.tasks;
