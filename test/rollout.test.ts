@@ -5,7 +5,7 @@ import test from 'ava';
 import { Origin } from '../lib/rollout/ledger.ts';
 import type { RolloutPrompt } from '../lib/rollout/options.ts';
 import { type RolloutResult, rollout } from '../lib/rollout/rollout.ts';
-import type { Trajectory } from '../lib/rollout/trajectory.ts';
+import type { ToolLimits, Trajectory } from '../lib/rollout/trajectory.ts';
 import { formats } from '../lib/text/formats/index.ts';
 import { openPythonTool } from '../lib/tools/python.ts';
 import type { Tool } from '../lib/tools/tool.ts';
@@ -38,11 +38,17 @@ async function single(
   find: Parameters<typeof findingFormat>[0],
   tool: Tool | null,
   limits: Partial<typeof wideLimits> = {},
+  toolLimits: Partial<ToolLimits> = {},
 ): Promise<Trajectory> {
-  const { trajectories } = await rollout(
-    [{ ...prompts[0]!, samples: 1 }],
-    rolloutOptions(tiny, { tool, format: findingFormat(find), limits: { ...wideLimits, ...limits } }),
-  );
+  const options = rolloutOptions(tiny, {
+    tool,
+    format: findingFormat(find),
+    limits: { ...wideLimits, ...limits },
+  });
+  const { trajectories } = await rollout([{ ...prompts[0]!, samples: 1 }], {
+    ...options,
+    toolLimits: { ...options.toolLimits, ...toolLimits },
+  });
   return trajectories[0]!;
 }
 const callAt = (count: number) => (_text: string, pieces: number) =>
@@ -201,19 +207,35 @@ test('tool output that does not fit ends the trajectory before it is appended', 
   t.is(over.end, 'overflow');
 });
 
-test('long tool output is shown with its head and tail', async (t) => {
-  const { calls, ledger } = await single(
-    callAt(2),
-    scriptedTool(() => `head ${'x'.repeat(500)} tail`),
-    {
-      totalTokens: 500,
-      maxTurns: 2,
-    },
-  );
-  const { output } = calls[0]!;
-  t.regex(output!, /^head x+\n\.\.\. 310 characters cut \.\.\.\nx+ tail$/);
-  t.is(output!.length, 200);
-  t.true(tokenizer.decode(ledger.ids).includes(output!));
+test('long tool output is shown with the ends that the limits name, in characters or tokens', async (t) => {
+  const shown = async (limits: Partial<ToolLimits>): Promise<string> => {
+    const { calls, ledger } = await single(
+      callAt(2),
+      scriptedTool(() => `head ${'x'.repeat(500)} tail`),
+      { totalTokens: 500, maxTurns: 2 },
+      limits,
+    );
+    t.true(tokenizer.decode(ledger.ids).includes(calls[0]!.output!));
+    return calls[0]!.output!;
+  };
+  const both = await shown({});
+  t.regex(both, /^head x+\n\.\.\. 310 characters cut \.\.\.\nx+ tail$/);
+  t.is(both.length, 200);
+  t.regex(await shown({ outputSide: 'head' }), /^head x{167}\n\.\.\. 310 characters cut \.\.\.\n$/);
+  t.regex(await shown({ outputSide: 'tail' }), /^\n\.\.\. 310 characters cut \.\.\.\nx{167} tail$/);
+  t.is(await shown({ outputTokens: 500 }), both, 'the limit in characters holds beside one in tokens');
+  for (const outputTokens of [40, 64, 100]) {
+    for (const outputSide of ['both', 'head', 'tail'] as const) {
+      const cut = await shown({ outputTokens, outputSide });
+      const tokens = tokenizer.encode(cut).length;
+      t.true(
+        tokens <= outputTokens && tokens > outputTokens - 4,
+        `${outputSide}: ${tokens} of ${outputTokens}`,
+      );
+      t.is(cut.startsWith('head'), outputSide !== 'tail');
+      t.is(cut.endsWith('tail'), outputSide !== 'head');
+    }
+  }
 });
 
 test('text of special tokens in tool output stays text', async (t) => {

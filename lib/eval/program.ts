@@ -1,5 +1,5 @@
 /** All Code's half of an attempt: the prompt that asks for one program, and the one run of it. */
-import { shorten } from '../rollout/shorten.ts';
+import { shownOutput } from '../rollout/shorten.ts';
 import type { CallRecord, Trajectory } from '../rollout/trajectory.ts';
 import type { ChatMessage } from '../text/chat.ts';
 import type { ToolFormat } from '../text/formats/format.ts';
@@ -49,7 +49,7 @@ export async function runOnce(
   context: AgentContext,
   signal: AbortSignal | undefined,
 ): Promise<Trajectory> {
-  const { tool, format, toolLimits } = context.rollout;
+  const { tool, format, toolLimits, tokenizer } = context.rollout;
   if (tool === null) throw new TypeError('the agent code needs a tool: it runs a program');
   const parser = format.parser();
   const event = trajectory.end === 'max_calls' ? (parser.push(trajectory.text) ?? parser.end('eos')) : null;
@@ -70,7 +70,7 @@ export async function runOnce(
     turn: trajectory.turns - 1,
     code: event.code,
     status: result.status,
-    output: shorten(result.output, toolLimits.outputCharacters),
+    output: shownOutput(result.output, toolLimits, tokenizer),
     seconds: result.seconds,
     dropped: event.repeated,
     repeated: false,

@@ -11,7 +11,7 @@ import type { ParseEvent, TurnParser } from '../text/formats/format.ts';
 import type { ToolResult } from '../tools/tool.ts';
 import { Ledger, Origin } from './ledger.ts';
 import type { RolloutOptions, RolloutPrompt } from './options.ts';
-import { shorten } from './shorten.ts';
+import { shownOutput } from './shorten.ts';
 import type { CallRecord, Trajectory, TrajectoryEnd } from './trajectory.ts';
 
 /** What a course needs of a rollout's options, and what only drive.ts knows to do. */
@@ -309,7 +309,7 @@ export function createCourse(
       return onToolFailure(made, seconds, error, error ?? 'the tool gave no reason');
     }
     const record = { ...made, status, seconds, error, failures };
-    const output = shorten(result.output, toolLimits.outputCharacters);
+    const output = shownOutput(result.output, toolLimits, tokenizer);
     const segments = format.toolText({ status, output }).map((segment) => ({
       origin: segment.origin,
       ids:

@@ -90,8 +90,12 @@ export interface ToolLimits {
   readonly memoryBytes: number;
   readonly outputBytes: number;
   readonly fileBytes: number;
-  /** Characters of output shown to the model: head and tail are kept. */
+  /** Characters of output shown to the model. */
   readonly outputCharacters: number;
+  /** Tokens of output shown to the model, default 0: no limit of their own. */
+  readonly outputTokens?: number;
+  /** Which part is kept, default both ends. */
+  readonly outputSide?: 'both' | 'head' | 'tail';
 }
 
 /** What a rollout batch cost, for metrics and for the step's progress line. */

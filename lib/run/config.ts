@@ -273,7 +273,15 @@ export const configSchema = z.strictObject({
     .strictObject({
       seconds: z.number().min(0.001).max(86_400).default(5).describe('wall clock of a call'),
       memory_mb: z.int().min(64).default(512).describe('memory of a process in MiB'),
-      output_characters: count.default(2000).describe('output shown to the model; head and tail are kept'),
+      output_characters: count.default(2000).describe('output shown to the model'),
+      output_tokens: z
+        .union([z.literal(0), z.int().min(16)])
+        .default(0)
+        .describe('the same in tokens; 0 = no limit of its own'),
+      output_side: z
+        .enum(['both', 'head', 'tail'])
+        .default('both')
+        .describe('what is kept of an output that is too long: both ends, or one'),
       output_mb: count.max(64).default(1).describe('output kept at all, in MiB'),
       file_mb: count.default(16).describe('size of one file in MiB'),
       workers: countOrNone.max(1024).default(0).describe('calls at once; 0 = one per core'),

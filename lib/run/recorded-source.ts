@@ -68,7 +68,7 @@ export function recordedSource(
     ...rest,
     // What the model was shown was cut already, and no clock runs.
     limits: { ...rest.limits, seconds: 0 },
-    toolLimits: { ...rest.toolLimits, outputCharacters: Number.MAX_SAFE_INTEGER },
+    toolLimits: { ...rest.toolLimits, outputCharacters: Number.MAX_SAFE_INTEGER, outputTokens: 0 },
     sampling: trainingSampling(setup),
     callAttempts: partial ? kCallAttempts : 1,
     timeIsUp: (seed: { step: number; prompt: number; sample: number }, length: number) => {

@@ -172,6 +172,8 @@ export function toolLimits(config: Config): ToolLimits {
     outputBytes: tool.output_mb * kMegabyte,
     fileBytes: tool.file_mb * kMegabyte,
     outputCharacters: tool.output_characters,
+    outputTokens: tool.output_tokens,
+    outputSide: tool.output_side,
   };
 }
 
