@@ -8,8 +8,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { errorMessage, ToolgradError } from './errors.ts';
-import type { NativeKernels } from './model/kernels/call.ts';
 import type { NativeAdvantageFunctions } from './model/native-advantages.ts';
+import type { NativeKernels } from './model/native-kernels.ts';
 import type { NativeModelFunctions } from './model/native-model.ts';
 import { libraryFloor, packageRoot, packageVersion } from './package.ts';
 
