@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
+import { createRandom } from '../lib/tasks/random.ts';
 import { listOf, readList, type WrittenList } from '../lib/tasks/suites/lists.ts';
 import type { SuiteQuestion } from '../lib/tasks/suites/suite.ts';
 import { compareDecimal } from '../lib/tasks/suites/symbench/decimals.ts';
@@ -464,4 +465,96 @@ test('lists are read as a whole or not at all', (t) => {
   t.true('correct' in listOf('\u0661, 2', 2), 'digits outside ASCII');
   t.true('correct' in listOf(' ', 2));
   t.true('items' in listOf('1, 2', 2));
+});
+
+test('pattern_recognition: a generated matrix has one square of three or more, found by trying all', (t) => {
+  const draw = taskNamed('pattern_recognition').generate!;
+  let drawn = 0;
+  for (let seed = 0; seed < 300; seed++) {
+    const made = draw(createRandom(seed));
+    if (made === undefined) continue;
+    drawn += 1;
+    const matrix = made.content.split('\n').map((line) => line.split(' '));
+    const found: [side: number, corner: string][] = [];
+    for (let side = 3; side <= 15; side++) {
+      for (let row = side - 1; row < matrix.length; row++) {
+        for (let column = side - 1; column < matrix[0]!.length; column++) {
+          const cells = matrix
+            .slice(row - side + 1, row + 1)
+            .flatMap((r) => r.slice(column - side + 1, column + 1));
+          if (new Set(cells).size === 1) found.push([side, `[${row}, ${column}]`]);
+        }
+      }
+    }
+    const largest = Math.max(...found.map(([side]) => side));
+    t.deepEqual(
+      found.filter(([side]) => side === largest).map(([, corner]) => corner),
+      [made.answer],
+    );
+    // All others lie within it.
+    t.is(
+      found.length,
+      [...Array(largest - 2).keys()].reduce((sum, i) => sum + (i + 1) ** 2, 0),
+    );
+    t.true(made.prompts[0]!.includes(made.content));
+  }
+  t.log(`${drawn} matrices`);
+  t.true(drawn > 250);
+});
+
+test('string_deletion_and_modification: generated answers are those of rules written a second time', (t) => {
+  const first = (text: string, part: string, by: string) =>
+    text.includes(part) ? text.replace(part, by) : null;
+  const head = (text: string, part: string, by: string, n = part.length) =>
+    text.startsWith(part) ? by + text.slice(n) : null;
+  const tail = (text: string, part: string, by: string, n = part.length) =>
+    text.endsWith(part) ? text.slice(0, text.length - n) + by : null;
+  const rules: [start: string, (text: string) => string | null][] = [
+    ["contains 'abc'", (s) => first(s, 'abc', 'cab')],
+    ["contains 'acb'", (s) => first(s, 'acb', 'bca')],
+    ["contains 'bca'", (s) => first(s, 'bca', '')],
+    ["contains 'ca' (", (s) => (s.slice(1).includes('ca') ? s[0] + s.slice(1).replace('ca', '') : null)],
+    ['contains an even', (s) => (/^[^b]*(?:b[^b]*b[^b]*)+$/.test(s) ? `${s}ab` : null)],
+    ["ends with 'aa'", (s) => tail(s, 'aa', 'cc')],
+    ["ends with 'ba'", (s) => tail(s, 'ba', 'ab')],
+    ["ends with 'ca'", (s) => tail(s, 'ca', '', 1)],
+    [
+      'length is',
+      (s) => (s.length > 15 ? [...s].filter((_, i) => i !== Math.floor(s.length / 2)).join('') : null),
+    ],
+    ["prefix is 'aa'", (s) => head(s, 'aa', '', 1)],
+    ["prefix is 'ab'", (s) => head(s, 'ab', 'ca')],
+    ["prefix is 'bc'", (s) => (s.startsWith('bc') ? `${s.slice(2)}aa` : null)],
+    ["prefix is 'ca'", (s) => (s.startsWith('ca') ? `bb${s.slice(2)}c` : null)],
+    ["prefix is 'cb'", (s) => (s.startsWith('cb') ? `aa${s.slice(2)}`.slice(0, -1) : null)],
+    ["starts with 'ac'", (s) => head(s, 'ac', 'zz')],
+    ["starts with 'bb'", (s) => head(s, 'bb', 'b')],
+    ["starts with 'cc'", (s) => head(s, 'cc', '')],
+    ["suffix is 'ac'", (s) => tail(s, 'ac', 'cb')],
+    ["suffix is 'bb'", (s) => tail(s, 'bb', '')],
+    ["suffix is 'cc'", (s) => (s.endsWith('cc') ? `a${s.slice(0, -2)}b` : null)],
+  ];
+  const draw = taskNamed('string_deletion_and_modification').generate!;
+  const used = new Set<string>();
+  let drawn = 0;
+  for (let seed = 0; seed < 1500; seed++) {
+    const made = draw(createRandom(seed));
+    if (made === undefined) continue;
+    drawn += 1;
+    const [original, ...operations] = made.content.split('\n');
+    const chosen = operations.map((operation) => {
+      const rule = rules.find(([start]) => operation.startsWith(`If the string ${start}`))!;
+      used.add(rule[0]);
+      return rule[1];
+    });
+    let text = original!;
+    for (let next: string | null | undefined = text; typeof next === 'string'; ) {
+      text = next;
+      next = chosen.map((rule) => rule(text)).find((done) => done !== null);
+    }
+    t.is(text, made.answer, made.content);
+  }
+  t.log(`${drawn} questions`);
+  t.true(drawn > 150);
+  t.is(used.size, rules.length);
 });

@@ -1,26 +1,6 @@
 /** Questions of the SymBench tasks pattern_recognition and letters: see records.ts. */
+import { largestSquares } from '../../../lib/tasks/suites/symbench/squares.ts';
 import { groupsIn, publishedIn, type SymbenchSource } from './records.ts';
-
-/** The bottom right corners of the largest squares of equal letters. */
-function largestSquares(matrix: readonly (readonly string[])[]): [row: number, column: number][] {
-  /** The side of the largest such square that ends in a cell. */
-  const sides: number[][] = [];
-  for (const [row, line] of matrix.entries()) {
-    sides.push([]);
-    for (const [column, letter] of line.entries()) {
-      const above = matrix[row - 1];
-      const equal = above?.[column] === letter && line[column - 1] === letter && above[column - 1] === letter;
-      const before = sides[row - 1];
-      sides[row]!.push(
-        equal ? 1 + Math.min(before![column]!, before![column - 1]!, sides[row]![column - 1]!) : 1,
-      );
-    }
-  }
-  const largest = Math.max(...sides.flat());
-  return sides.flatMap((line, row) =>
-    line.flatMap((side, column) => (side === largest ? [[row, column] as [number, number]] : [])),
-  );
-}
 
 const patternRecognition: SymbenchSource = {
   task: 'pattern_recognition',

@@ -5,6 +5,7 @@
 import { accepted, rejected, screenAnswer, type Verdict } from '../../answer.ts';
 import { listOf, readList } from '../lists.ts';
 import { kLongestAnswer, type SuiteTask } from '../suite.ts';
+import { drawSquare } from './squares.ts';
 
 /** `Count: 2, Positions: [1, 3]`, also as a JSON object; the list is read by `readList`. */
 const kCountAndPositions =
@@ -35,6 +36,7 @@ const patternRecognition: SuiteTask = {
     const [row, column] = readList(expected, 2)!.items;
     return found.items[0] === row && found.items[1] === column ? accepted : rejected('another place');
   },
+  generate: drawSquare,
 };
 
 const letters: SuiteTask = {

@@ -6,6 +6,7 @@
 import { compareText, screenAnswer } from '../../answer.ts';
 import { withoutQuotes } from '../lists.ts';
 import { kLongestAnswer, type SuiteTask } from '../suite.ts';
+import { drawRewriting } from './string-rules.ts';
 
 function stringTask(name: string, description: string): SuiteTask {
   return {
@@ -21,5 +22,8 @@ function stringTask(name: string, description: string): SuiteTask {
 
 export const stringTasks: readonly SuiteTask[] = [
   stringTask('string_insertion', 'letters inserted after patterns in a string'),
-  stringTask('string_deletion_and_modification', 'a string rewritten by six rules until none applies'),
+  {
+    ...stringTask('string_deletion_and_modification', 'a string rewritten by six rules until none applies'),
+    generate: drawRewriting,
+  },
 ];
