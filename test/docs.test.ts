@@ -30,7 +30,9 @@ const text = (file: string) => readFileSync(join(packageRoot, file), 'utf8');
 const pages = [
   'README.md',
   'CONTRIBUTING.md',
-  ...readdirSync(join(packageRoot, 'docs')).map((name) => `docs/${name}`),
+  ...readdirSync(join(packageRoot, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
 ];
 
 /** The fenced blocks of a page in one language, with the line they begin on. */
