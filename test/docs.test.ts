@@ -68,6 +68,7 @@ const examples = [
   'docs/kernels.md',
   'docs/lora.md',
   'docs/python-tool.md',
+  'docs/serve.md',
   'docs/tasks.md',
 ].flatMap((page) =>
   blocks(page, 'ts')
@@ -76,7 +77,7 @@ const examples = [
 );
 
 test('the examples of the documentation are type-checked', (t) => {
-  t.is(examples.length, 12);
+  t.is(examples.length, 14);
   const sources = new Map(examples.map((example) => [join(packageRoot, `${example.name}.ts`), example]));
   const { config } = ts.readConfigFile(join(packageRoot, 'tsconfig.json'), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, packageRoot);
@@ -147,6 +148,8 @@ test.serial('the examples of the documentation run', async (t) => {
     'a token with a positive advantage becomes likelier',
   );
   t.true(existsSync(join(folder, 'trained', 'model.safetensors')));
+  t.regex(output, /(?:stop|length) after \d+ tokens/);
+  t.regex(output, /true true\ntrue false\ntrue/);
   t.regex(output, /the adapter moved a log-prob by -?\d/);
   t.true(existsSync(join(folder, 'merged', 'model.safetensors')));
 });
