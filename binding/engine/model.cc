@@ -52,6 +52,27 @@ void check_finite(Ops& ops, const Parameter& p, const std::vector<float>& values
   throw Error("ERR_NOT_FINITE", "Expected finite values for parameter " + p.name + " but found NaN or infinity");
 }
 
+// A language model has one shape with another when every number of it and every parameter is the same. The value head is
+// no part of it.
+void check_same_model(const Model& to, const Model& from) {
+  const auto refuse = [](const char* code, const std::string& expected, const std::string& found) {
+    throw Error(code, "copyWeights: expected " + expected + " but the model to copy from has " + found);
+  };
+  if (to.options().dtype != from.options().dtype)
+    refuse("ERR_DTYPE", std::string(dtype_name(to.options().dtype)) + " weights", dtype_name(from.options().dtype));
+  ModelShape ours = to.shape(), theirs = from.shape();
+  if (ours.value_head && !theirs.value_head) refuse("ERR_MODEL_SHAPE", "a value head", "none");
+  ours.value_head = theirs.value_head = false;
+  if (ours == theirs) return;
+  const auto described = [](const Parameter& p) { return p.name + " " + shape_text(p.shape()); };
+  const std::vector<Parameter>&a = to.parameters().layout().all(), &b = from.parameters().layout().all();
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    if (described(a[i]) != described(b[i])) refuse("ERR_MODEL_SHAPE", described(a[i]), described(b[i]));
+  }
+  refuse("ERR_MODEL_SHAPE", "a model of one shape with this one",
+         "other layers, heads, RoPE, norm or longest length with the same first parameters");
+}
+
 }  // namespace
 
 Model::Model(const ModelShape& shape, const ModelOptions& options)
@@ -170,6 +191,21 @@ void Model::initialise(uint64_t seed, double std) {
     }
     parameters_.set(*ops_, static_cast<int>(i), values.data());
   }
+  ++epoch_;
+}
+
+void Model::copy_weights(const Model& from) {
+  if (options_.trainable)
+    throw Error(
+        "ERR_TRAINABLE",
+        "copyWeights: expected a model loaded with trainable: false but this one trains, and its masters would no "
+        "longer be those of its weights");
+  if (options_.lora.rank > 0 || from.options_.lora.rank > 0)
+    throw Error("ERR_LORA", std::string("copyWeights: expected models without adapters but the one to copy ") +
+                                (from.options_.lora.rank > 0 ? "from" : "to") + " has one");
+  check_same_model(*this, from);
+  parameters_.copy_weights(from.parameters_);
+  version_ = from.version();
   ++epoch_;
 }
 

@@ -14,6 +14,7 @@ struct RopeScaling {
   enum class Kind { kNone, kLinear, kLlama3 };
   Kind kind = Kind::kNone;
   double factor = 1, low_freq_factor = 1, high_freq_factor = 4, original_max_positions = 0;
+  bool operator==(const RopeScaling&) const = default;
 };
 
 struct ModelShape {
@@ -31,6 +32,7 @@ struct ModelShape {
 
   int64_t q_width() const { return H * D; }
   int64_t kv_width() const { return G * D; }
+  bool operator==(const ModelShape&) const = default;
 };
 
 /// Error{"ERR_MODEL_SHAPE"} naming the field when a dimension is missing, too large or does not agree with another.

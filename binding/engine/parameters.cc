@@ -1,6 +1,7 @@
 // Places of the parameters and the conversions between packed arenas and row-major arrays; see parameters.h.
 #include "engine/parameters.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -231,6 +232,11 @@ void Parameters::read_rows(ParameterArena arena, int index, int64_t row0, int64_
 void Parameters::get(int index, float* values) const {
   const int64_t rows = layout_.all()[static_cast<size_t>(index)].rows;
   read_rows(trainable_ ? ParameterArena::kMaster : ParameterArena::kWeight, index, 0, rows, values);
+}
+
+// Matrices, vectors and value head lie in this order, so what both have is one piece.
+void Parameters::copy_weights(const Parameters& from) {
+  std::memcpy(weights_.data(), from.weights_.data(), std::min(weights_.size(), from.weights_.size()));
 }
 
 void Parameters::join_tied_gradient() {

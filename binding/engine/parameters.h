@@ -117,6 +117,9 @@ class Parameters {
   /// The whole master if trainable, else the widened compute weight.
   void get(int index, float* values) const;
 
+  /// Takes the compute weights of parameters of the same shape and dtype; a value head only where both have one.
+  void copy_weights(const Parameters& from);
+
   /// Adds the head's accumulator of a tied model to the embedding's and clears it.
   void join_tied_gradient();
   void clear_gradients();

@@ -392,6 +392,12 @@ Napi::Value model_set_parameter(const Napi::CallbackInfo& info) {
   });
 }
 
+// modelCopyWeights(to, from): promise. A job like any other: it comes after the calls made before it, of both models.
+Napi::Value model_copy_weights(const Napi::CallbackInfo& info) {
+  const HandleRef<Model> to = read_model(argument(info, 0)), from = read_model(argument(info, 1));
+  return model_job(info.Env(), to, [source = from->object](Model& model) { model.copy_weights(*source); });
+}
+
 float read_in(Napi::Object object, const char* key, double min, double below) {
   const Napi::Value value = property(object, key);
   const double number = read_number(value, key);
@@ -469,6 +475,7 @@ void register_model(Napi::Env env, Napi::Object exports) {
   export_function<model_gradient>(env, exports, "modelGradient");
   export_function<model_parameter>(env, exports, "modelParameter");
   export_function<model_set_parameter>(env, exports, "modelSetParameter");
+  export_function<model_copy_weights>(env, exports, "modelCopyWeights");
   export_function<model_update>(env, exports, "modelUpdate");
   export_function<model_save_weights>(env, exports, "modelSaveWeights");
   export_function<model_save_optimizer>(env, exports, "modelSaveOptimizer");

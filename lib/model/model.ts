@@ -232,6 +232,15 @@ export class Model implements EngineModel {
     return job('setParameter', () => native().modelSetParameter(this.#handle, name, values));
   }
 
+  /**
+   * Take the weights that `from` computes with, and its version; cached keys are stale afterwards, as after an update. This
+   * model must not be trainable, and both have one shape and dtype (a value head aside, which this one may lack); neither has an
+   * adapter. It comes after all calls made before it, of both models: no update runs meanwhile.
+   */
+  copyWeights(from: Model): Promise<void> {
+    return job('copyWeights', () => native().modelCopyWeights(this.#handle, from.#handle));
+  }
+
   /** After ERR_NOT_FINITE everything is as before the call, gradients included: zeroGradients() to go on without them. */
   update(options: AdamWOptions): Promise<UpdateResult> {
     return job('update', () => native().modelUpdate(this.#handle, options));

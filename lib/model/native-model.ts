@@ -114,6 +114,7 @@ export interface NativeModelFunctions {
   modelGradient(model: ModelHandle, name: string): Promise<Float32Array>;
   modelParameter(model: ModelHandle, name: string): Promise<Float32Array>;
   modelSetParameter(model: ModelHandle, name: string, values: Float32Array): Promise<void>;
+  modelCopyWeights(to: ModelHandle, from: ModelHandle): Promise<void>;
   modelUpdate(model: ModelHandle, options: AdamWOptions): Promise<UpdateResult>;
   modelSaveWeights(model: ModelHandle, path: string): Promise<void>;
   modelSaveOptimizer(model: ModelHandle, path: string): Promise<void>;
