@@ -224,7 +224,7 @@ export {
 } from './train/policy-step.ts';
 export { type LearningRate, learningRate } from './train/schedule.ts';
 export { type Scored, scoreRollouts } from './train/score.ts';
-export { openSetup, type Setup, type UserParts } from './train/setup.ts';
+export { openSetup, type Sampler, type Setup, type UserParts } from './train/setup.ts';
 export { crossEntropy, type SftStep, sftStep, traceLedger } from './train/sft.ts';
 export {
   type LoadTracesOptions,

@@ -212,8 +212,9 @@ test.serial('docs/run-directory.md lists the files of a run, and no other', (t) 
   );
   t.true(listed.includes('checkpoints/N/'));
   const parts = files.filter(inCheckpoints).map((path) => path.slice('checkpoints/N/'.length));
-  // parked.jsonl is written with partial rollouts only.
-  t.deepEqual(firstColumn(page, '## Checkpoints').sort(), [...parts, 'parked.jsonl'].sort());
+  // Written with partial rollouts, and with batches sampled ahead.
+  const others = ['parked.jsonl', 'ahead.jsonl'];
+  t.deepEqual(firstColumn(page, '## Checkpoints').sort(), [...parts, ...others].sort());
 });
 
 test('docs/config.md is what scripts/make-config-docs.ts makes', (t) => {

@@ -1,6 +1,7 @@
 /**
  * Members of groups that wait for their last member, between two steps and in a checkpoint's parked.jsonl: a parked course, or a
- * trajectory that has ended. A record holds all that either is rebuilt from: the ledger to the bit, and the calls.
+ * trajectory that has ended. A record holds all that either is rebuilt from: the ledger to the bit, and the calls. A batch that was
+ * sampled ahead is kept in the same records, in ahead.jsonl.
  */
 import { ToolgradError } from '../errors.ts';
 import type { Question } from '../tasks/task.ts';
@@ -70,25 +71,36 @@ export function rebuildMember(
   options: Omit<CourseOptions, 'step'>,
 ): Member {
   const { question, prompt, sample, started, seconds, failures, calls, ended } = record;
-  try {
+  if (ended !== null) return { course: null, trajectory: trajectoryOf(record, 'parked.jsonl') };
+  return reading('parked.jsonl', record, 'a parked trajectory', () => {
     const ledger = Ledger.fromJSON(record.ledger);
-    if (ended !== null) {
-      return {
-        course: null,
-        trajectory: { question, started, prompt, sample, ledger, calls, seconds, ...ended },
-      };
-    }
     const asked: RolloutPrompt = { question, ids: promptOf(ledger), prompt, samples };
     const from = { ledger, calls, seconds, failures };
     return {
       course: createCourse({ ...options, step: started }, asked, sample, -1, from),
       trajectory: null,
     };
+  });
+}
+
+/** The trajectory of a record that has ended, found in `file`. ERR_CHECKPOINT when it has not, or is none. */
+export function trajectoryOf(record: ParkedRecord, file: string): Trajectory {
+  const { question, prompt, sample, started, seconds, calls, ended } = record;
+  return reading(file, record, 'a trajectory', () => {
+    if (ended === null) throw new Error('it has not ended');
+    const ledger = Ledger.fromJSON(record.ledger);
+    return { question, started, prompt, sample, ledger, calls, seconds, ...ended };
+  });
+}
+
+/** Names the record in whatever `read` throws. */
+function reading<T>(file: string, { prompt, sample }: ParkedRecord, what: string, read: () => T): T {
+  try {
+    return read();
   } catch (cause) {
-    const name = `prompt ${prompt}, sample ${sample}`;
     throw new ToolgradError(
       'ERR_CHECKPOINT',
-      `parked.jsonl: ${name}: expected a parked trajectory: ${cause instanceof Error ? cause.message : String(cause)}`,
+      `${file}: prompt ${prompt}, sample ${sample}: expected ${what}: ${cause instanceof Error ? cause.message : String(cause)}`,
       { cause },
     );
   }

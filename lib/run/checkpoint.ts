@@ -1,7 +1,7 @@
 /**
  * Checkpoints: a folder in Hugging Face layout (transformers, vLLM and llama.cpp's converter load it as it is) with, beside
- * it, what resuming needs: optimizer/ (fp32 masters and moments), state.json and, of partial rollouts, parked.jsonl. Written under a
- * temporary name, synced, renamed: a checkpoint that exists is whole.
+ * it, what resuming needs: optimizer/ (fp32 masters and moments), state.json, of partial rollouts parked.jsonl, and ahead.jsonl of
+ * a batch that was sampled ahead. Written under a temporary name, synced, renamed: a checkpoint that exists is whole.
  */
 import {
   closeSync,
@@ -17,6 +17,7 @@ import {
 import { join } from 'node:path';
 import { ToolgradError } from '../errors.ts';
 import type { ParkedRecord } from '../rollout/parked.ts';
+import type { AheadRecord } from '../train/ahead-source.ts';
 import { readLines, writeAtomically } from './directory.ts';
 
 /** Where a run stands: everything else follows from the config and these numbers. */
@@ -40,6 +41,7 @@ export interface Checkpointable {
 }
 
 const kParked = 'parked.jsonl';
+const kAhead = 'ahead.jsonl';
 
 export function checkpointName(step: number): string {
   return String(step).padStart(6, '0');
@@ -47,13 +49,15 @@ export function checkpointName(step: number): string {
 
 /**
  * Write the checkpoint of `state` under `runPath`/checkpoints, replacing one of the same step. Returns its folder. `parked`: what
- * partial rollouts left open, null without them.
+ * partial rollouts left open, null without them. `ahead`: the batch that was sampled ahead, `none` when there is none, null for a
+ * run that does not sample ahead.
  */
 export async function saveCheckpoint(
   runPath: string,
   model: Checkpointable,
   state: RunState,
   parked: readonly ParkedRecord[] | null = null,
+  ahead: AheadRecord | 'none' | null = null,
 ): Promise<string> {
   const folder = join(runPath, 'checkpoints', checkpointName(state.step));
   const temporary = `${folder}.tmp-${process.pid}`;
@@ -63,9 +67,13 @@ export async function saveCheckpoint(
   try {
     await model.save(temporary);
     await model.saveOptimizer(join(temporary, 'optimizer', 'optimizer.safetensors'));
-    if (parked !== null) {
-      const lines = parked.map((record) => `${JSON.stringify(record)}\n`);
-      writeAtomically(join(temporary, kParked), lines.join(''));
+    const write = (name: string, records: readonly object[]) =>
+      writeAtomically(join(temporary, name), records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+    if (parked !== null) write(kParked, parked);
+    if (ahead === 'none') write(kAhead, [{ step: null }]);
+    else if (ahead !== null) {
+      const { trajectories, ...batch } = ahead;
+      write(kAhead, [batch, ...trajectories]);
     }
     writeAtomically(join(temporary, 'state.json'), `${JSON.stringify(state, null, 2)}\n`);
     // Renamed away first: whenever the process dies, a whole checkpoint of this step is there under one of the names.
@@ -136,6 +144,29 @@ export function readParked(checkpoint: string): ParkedRecord[] {
     'ERR_CHECKPOINT',
     `${file}: expected the trajectories that were parked, found no such file; go on from a checkpoint that has it`,
   );
+}
+
+/**
+ * ahead.jsonl of a checkpoint: the batch that was sampled ahead, null when it says that there is none. Throws ERR_CHECKPOINT when it
+ * is not there, or begins with something else.
+ */
+export function readAhead(checkpoint: string): AheadRecord | null {
+  const file = join(checkpoint, kAhead);
+  if (!existsSync(file)) {
+    throw new ToolgradError(
+      'ERR_CHECKPOINT',
+      `${file}: expected the batch that was sampled ahead, found no such file; go on from a checkpoint that has it`,
+    );
+  }
+  const [batch, ...trajectories] = readLines(file);
+  if (batch?.step === null) return null;
+  if (batch === undefined || !Number.isInteger(batch.step)) {
+    throw new ToolgradError(
+      'ERR_CHECKPOINT',
+      `${file}: expected a first line with the step of the batch, found ${JSON.stringify(batch ?? null).slice(0, 80)}`,
+    );
+  }
+  return { ...batch, trajectories } as unknown as AheadRecord;
 }
 
 /** Remove the oldest checkpoints beyond `keep`; `spare` (the end of the cold start, which KL refers to) stays. */

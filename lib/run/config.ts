@@ -266,7 +266,17 @@ export const configSchema = z.strictObject({
         .describe(
           'partial rollouts: a trajectory whose oldest token is more updates old than this is dropped and started again; 0 = no bound',
         ),
-      kv_memory_mb: count.default(512).describe('KV cache in MiB; decides how many trajectories run at once'),
+      ahead: z
+        .boolean()
+        .default(false)
+        .describe(
+          'sample the next batch from a copy of the weights while the trainer works on the current one (docs/algorithm.md)',
+        ),
+      kv_memory_mb: count
+        .default(512)
+        .describe(
+          'KV cache in MiB; decides how many trajectories run at once; with ahead a second one for evaluations',
+        ),
     })
     .prefault({}),
   tool: z

@@ -162,6 +162,7 @@ export function configConflicts(config: Config, ownTasks = false): ConfigConflic
     );
   }
   partialConflicts(config, conflict);
+  aheadConflicts(config, conflict);
   for (const key of ['every', 'without_tool'] as const) {
     if (evaluation.questions > 0 || !evaluation[key]) continue;
     conflict(`eval.${key}`, `there is nothing to evaluate, because eval.questions is 0: leave ${key} out`);
@@ -213,6 +214,26 @@ function textOnlyConflicts(config: Config, conflict: (path: string, message: str
     conflict(
       'eval.text_prefix',
       'it begins the answers of a model that only knows to call the tool; a text_only run trains its own: leave it out',
+    );
+  }
+}
+
+/** Batches sampled ahead come from a copy of all weights, with questions that are known a step before. */
+function aheadConflicts(
+  { lora, curriculum, rollout }: Config,
+  conflict: (path: string, message: string) => void,
+): void {
+  if (!rollout.ahead) return;
+  if (lora.rank > 0) {
+    conflict(
+      'rollout.ahead',
+      'the copy that samples ahead has no adapter: train all weights (lora.rank 0), or set rollout.ahead to false',
+    );
+  }
+  if (curriculum.regroup_every > 0) {
+    conflict(
+      'rollout.ahead',
+      'a batch sampled ahead asks its questions before they are rated anew: set curriculum.regroup_every to 0, or rollout.ahead to false',
     );
   }
 }

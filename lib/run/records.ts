@@ -96,6 +96,7 @@ export function rlMetrics(at: Progress, report: RlStepReport): Json {
     tool_wait_seconds: rollout.toolWaitSeconds,
     tool_seconds: rollout.toolSeconds,
     rollout_seconds: rolloutSeconds,
+    ahead_wait_seconds: report.aheadWaitSeconds,
     update_seconds: update.seconds,
     seconds,
     tokens_per_second: rollout.sampled / Math.max(1e-9, rolloutSeconds),

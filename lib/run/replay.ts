@@ -91,6 +91,13 @@ export async function replay(path: string, options: ReplayOptions = {}): Promise
       `${path} rated its questions anew while it ran (curriculum.regroup_every), which needs the tool: it cannot be replayed`,
     );
   }
+  if (config.rollout.ahead && config.rl.steps > 0) {
+    throw new ToolgradError(
+      'ERR_CONFIG',
+      `${path} sampled its batches while it trained (rollout.ahead), from weights of the step before: a replay samples with the weights of ` +
+        'the step and cannot follow it',
+    );
+  }
   const metrics = recordedSteps(path);
   const tool = recordedTool(config.rollout.total_tokens);
   const setup = await openSetup(config, {

@@ -9,8 +9,8 @@
  */
 import { type Evaluation, evaluate } from '../eval/evaluate.ts';
 import type { Ledger } from '../rollout/ledger.ts';
-import type { ParkedRecord } from '../rollout/parked.ts';
 import type { RolloutStats } from '../rollout/trajectory.ts';
+import { aheadSource } from './ahead-source.ts';
 import { type OpenCritic, warmingUp } from './critic-setup.ts';
 import type { Rating } from './curriculum.ts';
 import type { Reference } from './lora.ts';
@@ -18,7 +18,14 @@ import { partialSource } from './partial-source.ts';
 import { type PolicyStep, type PolicyStepOptions, policyStep } from './policy-step.ts';
 import { traceBatch } from './questions.ts';
 import { ratePool } from './regroup.ts';
-import { freshSource, type RolloutBatch, type RolloutParts, type RolloutSource } from './rollout-source.ts';
+import {
+  freshSource,
+  type RolloutBatch,
+  type RolloutParts,
+  type RolloutSource,
+  type Waiting,
+  waitingAfter,
+} from './rollout-source.ts';
 import { learningRate } from './schedule.ts';
 import type { Scored } from './score.ts';
 import { adamwOptions, policyOptions, type Setup } from './setup.ts';
@@ -48,6 +55,8 @@ export interface RlStepReport {
   readonly update: PolicyStep;
   readonly lr: number;
   readonly rolloutSeconds: number;
+  /** Of a batch that was sampled ahead: how long the step waited for it. */
+  readonly aheadWaitSeconds: number;
   readonly seconds: number;
 }
 
@@ -80,17 +89,22 @@ export interface LoopHooks {
   readonly evaluated: ReadonlySet<string>;
   /** The last ratings on record, with the steps of all phases that were done when they were made. */
   readonly rated?: { readonly step: number; readonly ratings: readonly Rating[] } | null;
-  /** What waited for the next RL step when the last one was done (partial rollouts). */
-  readonly parked?: readonly ParkedRecord[];
+  /** What waited for the next RL step when the last one was done (partial rollouts, batches sampled ahead). */
+  readonly waiting?: Waiting;
   /** Where batches come from instead of rollouts (a replay). */
   readonly source?: RolloutSource;
   readonly signal?: AbortSignal;
   onEvent(event: TrainEvent): void;
-  /** Called after each step, with what waits for the next; saves when `at` is due, always at the end of a phase. */
-  onCheckpoint(at: Progress, parked: readonly ParkedRecord[]): Promise<void>;
-  /** The frozen model for the KL term, asked for when RL starts with a KL. */
+  /**
+   * Called after each step; saves when `at` is due, always at the end of a phase. `waiting` gives what waits for the next step,
+   * and waits for it where it is in the making.
+   */
+  onCheckpoint(at: Progress, waiting: () => Promise<Waiting>): Promise<void>;
+  /** Told where RL's batches come from; the caller closes it, after its last checkpoint. */
+  onSource?(source: RolloutSource): void;
   /** The critic of PPO, asked for when RL starts; null for other algorithms. The caller disposes it, after its last checkpoint. */
   openCritic?(): Promise<OpenCritic | null>;
+  /** The frozen model for the KL term, asked for when RL starts with a KL. */
   openReference(): Promise<Reference>;
 }
 
@@ -124,7 +138,7 @@ export async function runLoop(setup: Setup, traces: readonly Ledger[], hooks: Lo
         asked: 0,
       };
       hooks.onEvent({ kind: 'sft', at, report, lr });
-      await hooks.onCheckpoint(at, []);
+      await hooks.onCheckpoint(at, async () => nothingWaits);
     }
     await evaluateAt(setup, hooks, 'after SFT', sft.steps);
   }
@@ -158,6 +172,7 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
   const reference = rl.kl === 'none' ? null : await hooks.openReference();
   const critic = (await hooks.openCritic?.()) ?? null;
   const source = hooks.source ?? rolloutSource(setup, hooks);
+  hooks.onSource?.(source);
   let asked = hooks.asked;
   if (hooks.rated) setup.plan.regroup(hooks.rated.ratings);
   try {
@@ -182,7 +197,7 @@ async function reinforce(setup: Setup, hooks: LoopHooks, steps: number): Promise
         asked,
       };
       hooks.onEvent({ kind: 'rl', at, report });
-      await hooks.onCheckpoint(at, source.parked);
+      await hooks.onCheckpoint(at, waitingAfter(source));
     }
   } finally {
     reference?.dispose();
@@ -206,11 +221,15 @@ async function regroupIfDue(setup: Setup, hooks: LoopHooks, step: number): Promi
   hooks.onEvent({ kind: 'curriculum', step: done, ratings });
 }
 
+const nothingWaits: Waiting = { parked: [], ahead: null };
+
 /** Where a run's batches come from, as its config says. */
 function rolloutSource(setup: Setup, hooks: LoopHooks): RolloutSource {
   const parts = rolloutParts(setup, hooks);
+  const waiting = hooks.waiting ?? nothingWaits;
+  if (setup.sampler !== null) return aheadSource(setup, setup.sampler, parts, waiting);
   return setup.config.rollout.step_tokens > 0
-    ? partialSource(setup, parts, hooks.parked ?? [])
+    ? partialSource(setup, parts, waiting.parked)
     : freshSource(setup, parts);
 }
 
@@ -228,9 +247,9 @@ async function rlStep(
   const { rl } = config;
   const started = performance.now();
   const { version } = model;
-  const { scored, stats, batch, partial, seconds: rolloutSeconds } = await source.next(step, asked);
+  const { scored, stats, batch, partial, ahead, seconds: rolloutSeconds } = await source.next(step, asked);
   const options = policyOptions(config, setup.microBatchTokens, lr);
-  const update = await policyStep(model, scored, rl.group, {
+  const trained = await policyStep(model, scored, rl.group, {
     ...options,
     miniBatches: Math.min(options.miniBatches, scored.length / rl.group),
     ...(reference === null ? {} : { reference }),
@@ -238,8 +257,20 @@ async function rlStep(
     ...(hooks.signal ? { signal: hooks.signal } : {}),
   });
   const seconds = (performance.now() - started) / 1000;
-  const stage = plan.stage(step);
-  return { scored, rollout: stats, batch, partial, version, stage, update, lr, rolloutSeconds, seconds };
+  return {
+    scored,
+    rollout: stats,
+    batch,
+    partial,
+    version,
+    stage: plan.stage(step),
+    // Tokens of the current weights were checked in the step, those of a batch sampled ahead before.
+    update: { ...trained, logprobGap: Math.max(trained.logprobGap, ahead?.gap ?? 0) },
+    lr,
+    rolloutSeconds,
+    aheadWaitSeconds: ahead?.waitSeconds ?? 0,
+    seconds,
+  };
 }
 
 /** The critic of step `step`; at the beginning it may learn alone. */

@@ -70,6 +70,12 @@ export function openPolicy(
   return openModel(checkpoint ?? path, { ...options, base, valueHead });
 }
 
+/** A frozen model of the same weights as openPolicy's, for a run that trains all of them; without a value head. */
+export function openSampler({ model }: Config, checkpoint: string | undefined): Promise<Model> {
+  const { path, dtype, threads } = model;
+  return loadModel(checkpoint ?? path, { dtype, ...(threads === 0 ? {} : { threads }) });
+}
+
 /** What writes a checkpoint: the whole model, or the adapter with the tokenizer's files. */
 export function checkpointable(config: Config, model: Model, tokenizer: Tokenizer) {
   return {

@@ -6,7 +6,7 @@ import { planMemory } from '../model/model.ts';
 import { configWithoutWeights } from '../model/shape.ts';
 import type { Config } from '../run/config.ts';
 import { loraOptions, referenceUse } from './lora.ts';
-import { kvPages, microBatchTokens } from './setup.ts';
+import { kvPages, microBatchTokens, samplesAhead } from './setup.ts';
 
 /**
  * [what, bytes]; the last line is the total. The reference of an adapter shares its base, so it costs an adapter or nothing.
@@ -42,6 +42,12 @@ export function memoryPlan(
   const lines: (readonly [string, number])[] = [
     ...trained,
     ...(critic === null ? [] : ([['critic: a model of its own, trained', heldBytes(critic)]] as const)),
+    ...(samplesAhead(config)
+      ? ([
+          ['sampler: a second model', memory.weightBytes],
+          ["the sampler's KV cache", kvPages * memory.kvBytesPerPage],
+        ] as const)
+      : []),
     [`activations (${microBatch} tokens a micro-batch)`, activations],
     [`KV cache (${kvPages} pages of ${memory.kvPageTokens} tokens)`, kvPages * memory.kvBytesPerPage],
   ];

@@ -38,9 +38,10 @@ export function partialSource(
   parts: RolloutParts,
   parked: readonly ParkedRecord[],
 ): RolloutSource {
-  const { config, plan, model } = setup;
+  const { config, plan } = setup;
   const { rl, rollout } = config;
   const { cache, signal, onProgress, concurrency, ...rest } = parts;
+  const { model } = parts;
   const options: Omit<CourseOptions, 'step'> = {
     ...rest,
     sampling: trainingSampling(setup),

@@ -1,12 +1,13 @@
 /**
  * Where the loop's rollout batches come from: sampled here and now from whole new groups (this file), going on across steps
- * (partial-source.ts), or from a record (lib/run/replay.ts).
+ * (partial-source.ts), while the trainer works (ahead-source.ts), or from a record (lib/run/replay.ts).
  */
 import type { SamplingParams } from '../model/engine.ts';
 import type { RolloutOptions } from '../rollout/options.ts';
 import type { ParkedRecord } from '../rollout/parked.ts';
 import { rollout } from '../rollout/rollout.ts';
 import type { RolloutStats } from '../rollout/trajectory.ts';
+import type { AheadRecord } from './ahead-source.ts';
 import { fillBatch } from './dynamic-sampling.ts';
 import { type Scored, scoreRollouts } from './score.ts';
 import type { Setup } from './setup.ts';
@@ -25,6 +26,11 @@ export interface RolloutBatch {
   readonly partial: PartialCounts;
   /** Wall clock of sampling, without scoring. */
   readonly seconds: number;
+  /**
+   * Of a batch that was sampled while the trainer worked: how long the step waited for it, and the log-prob gap found when the
+   * weights that wrote it were still there.
+   */
+  readonly ahead?: { readonly waitSeconds: number; readonly gap: number };
 }
 
 /** What partial rollouts left open; all 0 without them. */
@@ -38,11 +44,32 @@ export interface PartialCounts {
   readonly dropped: number;
 }
 
+/** What waits for the next step: with the weights, all that a resumed run needs. */
+export interface Waiting {
+  /** Members of groups that are not finished (partial rollouts). */
+  readonly parked: readonly ParkedRecord[];
+  /** The next step's batch, when it was sampled ahead. */
+  readonly ahead: AheadRecord | null;
+  /** Why there is no such batch where there should be one. */
+  readonly lost?: unknown;
+}
+
 export interface RolloutSource {
   /** The batch of RL step `step` (from 0); `asked` training questions were asked before it. */
   next(step: number, asked: number): Promise<RolloutBatch>;
-  /** What waits for the next step, as of the end of the last one: with the weights, all that a resumed run needs. */
+  /** Members of unfinished groups, as of the end of the last batch. */
   readonly parked: readonly ParkedRecord[];
+  /** Called at the end of a step: what waits for the next, which may still be in the making. Absent: `parked` is all. */
+  waiting?(): () => Promise<Waiting>;
+  /** Stops what runs in the background and waits for its end. */
+  close?(): Promise<void>;
+}
+
+/** What waits at the end of a step, to be asked for when a checkpoint wants it. */
+export function waitingAfter(source: RolloutSource): () => Promise<Waiting> {
+  if (source.waiting !== undefined) return source.waiting();
+  const { parked } = source;
+  return async () => ({ parked, ahead: null });
 }
 
 /** A rollout's options but for what differs from step to step. */

@@ -17,7 +17,7 @@ import { openPythonTool } from '../tools/python.ts';
 import type { Tool } from '../tools/tool.ts';
 import type { Reduction } from './batch.ts';
 import type { Estimator } from './estimate.ts';
-import { openPolicy } from './lora.ts';
+import { openPolicy, openSampler } from './lora.ts';
 import type { PolicyStepOptions } from './policy-step.ts';
 import { planQuestions, type QuestionPlan } from './questions.ts';
 import type { OverlongShaping } from './score.ts';
@@ -34,6 +34,12 @@ export interface UserParts {
   readonly tool?: Tool;
 }
 
+/** A frozen copy of the model that batches are sampled from while the model itself is trained (rollout.ahead). */
+export interface Sampler {
+  readonly model: Model;
+  readonly cache: KvCache;
+}
+
 export interface Setup {
   readonly config: Config;
   readonly tool: Tool;
@@ -41,6 +47,8 @@ export interface Setup {
   readonly tokenizer: Tokenizer;
   readonly format: ToolFormat;
   readonly cache: KvCache;
+  /** Null unless the run trains with rollout.ahead; then `cache` is for evaluations. */
+  readonly sampler: Sampler | null;
   readonly plan: QuestionPlan;
   readonly reward: Reward;
   readonly overlong?: OverlongShaping;
@@ -71,6 +79,7 @@ export async function openSetup(
     }));
   try {
     const { model, tokenizer } = await openPolicy(config, modelPath, trainable);
+    let frozen: Model | null = null;
     try {
       const format = formats[config.format];
       checkFormat(format, tokenizer);
@@ -83,7 +92,11 @@ export async function openSetup(
         );
       }
       const limits = rolloutLimits(config);
-      const cache = model.openKvCache(kvPages(config, model.memory));
+      const pages = kvPages(config, model.memory);
+      const cache = model.openKvCache(pages);
+      if (trainable && samplesAhead(config)) frozen = await openSampler(config, modelPath);
+      const sampler = frozen === null ? null : { model: frozen, cache: frozen.openKvCache(pages) };
+      const caches = sampler === null ? pages : 2 * pages;
       return {
         config,
         tool,
@@ -91,12 +104,13 @@ export async function openSetup(
         tokenizer,
         format,
         cache,
+        sampler,
         plan,
         reward: parts.reward ?? rewards[config.rl.reward],
         ...overlongShaping(config),
         limits,
         toolLimits: toolLimits(config),
-        microBatchTokens: microBatchTokens(config, model.memory, cache.pagesTotal, availableMemory()),
+        microBatchTokens: microBatchTokens(config, model.memory, caches, availableMemory()),
         prompt: (question, index, samples, textOnly = config.text_only) => ({
           question,
           prompt: index,
@@ -105,11 +119,13 @@ export async function openSetup(
         }),
         async close() {
           cache.dispose();
+          sampler?.model.dispose();
           model.dispose();
           if (parts.tool === undefined) await tool.close();
         },
       };
     } catch (error) {
+      frozen?.dispose();
       model.dispose();
       throw error;
     }
@@ -235,6 +251,11 @@ export function policyOptions(config: Config, microBatch: number, lr: number): P
     unmaskTool: rl.unmask_tool,
     adamw: adamwOptions(config, lr),
   };
+}
+
+/** Whether a second model samples batches while the first is trained. */
+export function samplesAhead({ rl, rollout }: Config): boolean {
+  return rl.steps > 0 && rollout.ahead;
 }
 
 /** Pages of the KV cache within rollout.kv_memory_mb. */

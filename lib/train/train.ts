@@ -8,13 +8,13 @@ import { ToolgradError } from '../errors.ts';
 import type { Evaluation } from '../eval/evaluate.ts';
 import { packageVersion } from '../package.ts';
 import type { Ledger } from '../rollout/ledger.ts';
-import type { ParkedRecord } from '../rollout/parked.ts';
 import {
   checkpointName,
   listCheckpoints,
   optimizerPath,
   pruneCheckpoints,
   type RunState,
+  readAhead,
   readParked,
   readState,
   saveCheckpoint,
@@ -31,6 +31,7 @@ import { latestRatings } from './curriculum.ts';
 import { checkPrompts, traceLedgers } from './lengths.ts';
 import { evaluationKey, type Progress, runLoop, type TrainEvent } from './loop.ts';
 import { checkpointable, openReference } from './lora.ts';
+import type { RolloutSource, Waiting } from './rollout-source.ts';
 import { adamwOptions, openSetup, type Setup, type UserParts } from './setup.ts';
 
 export interface TrainOptions extends UserParts {
@@ -125,6 +126,13 @@ export function otherBuild(state: RunState | null, setup: Pick<Setup, 'model'>):
   ];
 }
 
+/** The last whole step: what its checkpoint is made of. */
+interface StepDone {
+  readonly at: Progress;
+  readonly version: number;
+  readonly waiting: () => Promise<Waiting>;
+}
+
 async function runIn(
   directory: RunDirectory,
   setup: Setup,
@@ -147,9 +155,10 @@ async function runIn(
   options.onStart?.(setup, directory);
   let saved: { at: number; folder: string } | null =
     resumed === null || state === null ? null : { at: state.step, folder: resumed };
-  let last: { at: Progress; version: number; parked: readonly ParkedRecord[] } | null = null;
+  let last: StepDone | null = null;
+  let source: RolloutSource | null = null;
   const partial = config.rollout.step_tokens > 0;
-  const save = async (at: Progress, parked: readonly ParkedRecord[]): Promise<void> => {
+  const save = async ({ at, waiting }: StepDone): Promise<void> => {
     const runState: RunState = {
       phase: at.phase,
       phaseStep: at.phaseStep,
@@ -158,8 +167,20 @@ async function runIn(
       isa: setup.model.isa,
       version: packageVersion,
     };
-    const lines = partial && at.phase === 'rl' ? parked : null;
-    const folder = await saveCheckpoint(directory.path, writer, runState, lines);
+    const rl = at.phase === 'rl';
+    const { parked, ahead, lost } = await waiting();
+    if (lost !== undefined) {
+      const message = `RL step ${at.phaseStep + 1} has no batch, because sampling it failed: a resumed run samples it with the weights of this checkpoint`;
+      directory.log(`warning: ${message}`);
+      options.onEvent?.({ kind: 'warning', message });
+    }
+    const folder = await saveCheckpoint(
+      directory.path,
+      writer,
+      runState,
+      partial && rl ? parked : null,
+      config.rollout.ahead && rl ? (ahead ?? 'none') : null,
+    );
     saved = { at: at.step, folder };
     directory.log(`checkpoint ${folder}`);
     pruneCheckpoints(
@@ -177,17 +198,23 @@ async function runIn(
       },
       asked: state?.phase === 'rl' ? state.asked : 0,
       rated: latestRatings(directory.path, state?.step ?? 0),
-      parked: partial && state?.phase === 'rl' && resumed !== null ? readParked(resumed) : [],
+      waiting: {
+        parked: partial && state?.phase === 'rl' && resumed !== null ? readParked(resumed) : [],
+        ahead: config.rollout.ahead && state?.phase === 'rl' && resumed !== null ? readAhead(resumed) : null,
+      },
+      onSource(opened) {
+        source = opened;
+      },
       evaluated: new Set(evaluations.map(({ name, step }) => evaluationKey(name, step))),
       ...(options.signal ? { signal: options.signal } : {}),
       onEvent(event) {
         record(directory, setup, event, evaluations);
         options.onEvent?.(event);
       },
-      async onCheckpoint(at, parked) {
-        last = { at, version: setup.model.version, parked };
+      async onCheckpoint(at, waiting) {
+        last = { at, version: setup.model.version, waiting };
         const due = config.checkpoint.every > 0 && at.step % config.checkpoint.every === 0;
-        if (due || at.phaseStep === at.phaseSteps) await save(at, parked);
+        if (due || at.phaseStep === at.phaseSteps) await save(last);
       },
       openCritic: async () => {
         critic = await openCritic(config, setup.model, {
@@ -202,13 +229,14 @@ async function runIn(
     });
   } catch (error) {
     interrupted = options.signal?.aborted === true && error === options.signal.reason;
-    const done = last as { at: Progress; version: number; parked: readonly ParkedRecord[] } | null;
+    const done = last as StepDone | null;
     const unsaved = done !== null && saved?.at !== done.at.step;
     // Whatever ended the run, the steps that were done are kept; weights in the middle of a step are not.
-    if (unsaved && setup.model.version === done.version) await save(done.at, done.parked);
+    if (unsaved && setup.model.version === done.version) await save(done);
     if (!interrupted) throw error;
     directory.log('interrupted');
   } finally {
+    await (source as RolloutSource | null)?.close?.();
     (critic as OpenCritic | null)?.dispose();
   }
   const checkpoint = (saved as { folder: string } | null)?.folder ?? null;
