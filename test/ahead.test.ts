@@ -2,7 +2,6 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import type { StepRow } from '../lib/model/engine.ts';
 import type { Model } from '../lib/model/model.ts';
 import { Ledger } from '../lib/rollout/ledger.ts';
 import { oldestVersion } from '../lib/rollout/parked.ts';
@@ -129,13 +128,9 @@ test('neither the delays of the tool nor threads, cache and checkpoints change a
   t.true(rlLines('whole-partial').some(({ parked }) => Number(parked) > 0));
 });
 
-test('the next batch is sampled during the update, and the update does not wait for it', async (t) => {
-  t.timeout(120_000, 'trainer and rollout wait for each other: they do not overlap');
+test('the trainer works while the calls of the next batch run, and after them without waiting for their answers', async (t) => {
+  t.timeout(120_000, 'the step waits for calls that wait for the step: they do not overlap');
   await whole;
-  let called = () => {};
-  const nextCalled = new Promise<void>((resolve) => {
-    called = resolve;
-  });
   let done = () => {};
   const stepDone = new Promise<void>((resolve) => {
     done = resolve;
@@ -146,32 +141,32 @@ test('the next batch is sampled during the update, and the update does not wait 
     ...script,
     // The calls of the second batch are answered only when the first step is done.
     run: async (request, signal) => {
-      if (stepOf(request.callId) === 1) {
-        order.push('call');
-        called();
-        await stepDone;
-      }
+      if (stepOf(request.callId) !== 1) return script.run(request, signal);
+      order.push('call');
+      await stepDone;
+      order.push('answer');
       return script.run(request, signal);
     },
   };
   await run('overlap', {
     tool,
-    // The first update waits for a call of the second batch.
     onStart: ({ model }) =>
-      delayed(model, 'update', async (call) => {
-        if (call > 0) return;
-        order.push('update');
-        await nextCalled;
+      delayed(model, 'update', (call) => {
+        // The two updates of the first step.
+        if (call < 2) order.push('update');
       }),
     onEvent: (event) => {
       if (!afterStep(event, 1)) return;
-      order.push('done');
+      order.push('step');
       done();
     },
   });
-  const first = order.indexOf('done');
-  t.log(order.slice(0, 12).join(', '));
-  t.true(order.indexOf('call') < first && order.indexOf('update') < first);
+  t.log(order.join(', '));
+  // Sampling goes first, so every trajectory has made its first call, or has ended, before the trainer begins.
+  const calls = order.indexOf('update');
+  t.true(calls > 0);
+  t.deepEqual(order.slice(0, calls + 3), [...Array(calls).fill('call'), 'update', 'update', 'step']);
+  t.is(order[calls + 3], 'answer');
   t.deepEqual(checkpointBytes(at('overlap'), '000004'), checkpointBytes(at('whole'), '000004'));
 });
 
@@ -248,21 +243,19 @@ for (const [kind, overrides, expected, last] of [
           const stepDone = new Promise<void>((resolve) => {
             stepped = resolve;
           });
+          const script = lengthTool();
           return {
-            // The batch after next is not begun before the step is done.
-            onStart: ({ sampler }) => {
-              const { cache } = sampler!;
-              const original = cache.step.bind(cache);
-              Object.assign(cache, {
-                step: async (rows: readonly StepRow[]) => {
-                  await stepDone;
-                  return original(rows);
-                },
-              });
+            // A call of the batch after next is answered when the step is done and the run has been interrupted.
+            tool: {
+              ...script,
+              run: async (request, signal) => {
+                await stepDone;
+                abort();
+                return script.run(request, signal);
+              },
             },
             onEvent: (event) => {
               if (event.kind === 'rl') stepped();
-              if (event.kind === 'rollout') abort();
             },
           };
         },

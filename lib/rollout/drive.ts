@@ -21,6 +21,8 @@ export interface DriveOptions {
   changed?(): void;
   /** Called when nothing can go on any more: true when some may now. */
   idle(): boolean;
+  /** Called when nothing but tools is waited for, and when that is over. */
+  onToolWait?(waiting: boolean): void;
   onProgress?(progress: { running: number; inTool: number; done: number; total: number }): void;
 }
 
@@ -79,7 +81,9 @@ export async function drive(courses: readonly Course[], options: DriveOptions): 
       if (running === 0) {
         if ([...active.keys()].some(({ calling }) => calling)) {
           const started = performance.now();
+          options.onToolWait?.(true);
           await batch.toolDone();
+          options.onToolWait?.(false);
           toolWaitSeconds += (performance.now() - started) / 1000;
         } else if (![...active.keys(), ...waiting].some(may) && !options.idle()) break;
       }

@@ -29,6 +29,8 @@ export interface RolloutOptions {
   /** Most trajectories decoded at once; default: as many as the cache holds. */
   readonly concurrency?: number;
   readonly signal?: AbortSignal;
+  /** Called when nothing but tools is waited for, and when that is over. */
+  readonly onToolWait?: (waiting: boolean) => void;
   /** Called after each engine step with what is running, waiting for a tool, and done. */
   readonly onProgress?: (progress: { running: number; inTool: number; done: number; total: number }) => void;
 }

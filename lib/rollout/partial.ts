@@ -12,7 +12,7 @@ import type { RolloutOptions } from './options.ts';
 import type { RolloutStats } from './trajectory.ts';
 
 export interface PartialOptions
-  extends Pick<RolloutOptions, 'model' | 'cache' | 'concurrency' | 'signal' | 'onProgress'> {
+  extends Pick<RolloutOptions, 'model' | 'cache' | 'concurrency' | 'signal' | 'onProgress' | 'onToolWait'> {
   /** Tokens to sample over all trajectories; at least one for each. */
   readonly stepTokens: number;
   /** Whether the step may end now that the budget is spent; if not, it is spent once more. */
@@ -61,6 +61,7 @@ export async function runPartially(
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     ...(options.signal ? { signal: options.signal } : {}),
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
+    ...(options.onToolWait ? { onToolWait: options.onToolWait } : {}),
     may: (course) => !course.ended && !rests(course) && used(course) < limit,
     changed: share,
     idle() {

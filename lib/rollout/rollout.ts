@@ -57,7 +57,9 @@ export async function rollout(
       const running = await batch.step();
       if (running === 0) {
         const started = performance.now();
+        options.onToolWait?.(true);
         await batch.toolDone();
+        options.onToolWait?.(false);
         toolWaitSeconds += (performance.now() - started) / 1000;
       }
       for (const { failure } of batch.settle()) if (failure !== null) throw failure;

@@ -50,7 +50,14 @@ export function aheadSource(
   const { config, model } = setup;
   const { signal, ...rest } = parts;
   const stop = new AbortController();
-  const own = { ...rest, model: sampler.model, cache: sampler.cache, signal: stop.signal };
+  const engine = makeTurn();
+  const own = {
+    ...rest,
+    model: sampler.model,
+    cache: sampler.cache,
+    signal: stop.signal,
+    onToolWait: (waiting: boolean) => (waiting ? engine.release() : engine.hold()),
+  };
   const inner = config.rollout.step_tokens > 0 ? partialSource(setup, own, parked) : freshSource(setup, own);
   let job: Job | null =
     ahead === null
@@ -64,6 +71,7 @@ export function aheadSource(
 
   const launch = (step: number, asked: number): Job => {
     const before = inner.parked;
+    engine.hold();
     const sample = async () => {
       const batch = await inner.next(step, asked);
       const gap = await samplerGap(batch.scored, setup, sampler, stop.signal);
@@ -71,7 +79,7 @@ export function aheadSource(
     };
     const done = sample();
     // Whoever needs the batch sees its failure; until then nobody may be there to see it.
-    done.catch(() => {});
+    done.then(engine.release, engine.release);
     return { step, before, done };
   };
 
@@ -113,6 +121,10 @@ export function aheadSource(
           (lost: unknown) => ({ parked: after.before, ahead: null, lost }),
         );
     },
+    async turn() {
+      // An abort is for the step to obey, where it still may.
+      await orAborted(engine.free(), signal).catch(() => {});
+    },
     async close() {
       stop.abort(new Error('the source of batches was closed'));
       await job?.done.catch(() => {});
@@ -145,6 +157,25 @@ async function samplerGap(
     gap = Math.max(gap, gapOf(trajectories[i]!, masks[i]!, logprobs, version));
   });
   return gap;
+}
+
+/**
+ * Who has the engine, which does one thing at a time: sampling goes first, so that calls of the tool begin early, and the trainer
+ * has it while they run. Decides when a pass runs, and no bit of what it gives.
+ */
+function makeTurn() {
+  let release = () => {};
+  let free = Promise.resolve();
+  return {
+    free: () => free,
+    hold() {
+      release();
+      free = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+    },
+    release: () => release(),
+  };
 }
 
 /** The promise, or the signal's reason as soon as it is aborted. */

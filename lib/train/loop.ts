@@ -55,7 +55,7 @@ export interface RlStepReport {
   readonly update: PolicyStep;
   readonly lr: number;
   readonly rolloutSeconds: number;
-  /** Of a batch that was sampled ahead: how long the step waited for it. */
+  /** Of batches sampled ahead: how long the step waited for its own, and stood still while the next one was sampled. */
   readonly aheadWaitSeconds: number;
   readonly seconds: number;
 }
@@ -248,12 +248,20 @@ async function rlStep(
   const started = performance.now();
   const { version } = model;
   const { scored, stats, batch, partial, ahead, seconds: rolloutSeconds } = await source.next(step, asked);
+  // The trainer stands still while the next batch is sampled and needs the engine.
+  let stoodSeconds = 0;
+  const turn = async () => {
+    const stopped = performance.now();
+    await source.turn?.();
+    stoodSeconds += (performance.now() - stopped) / 1000;
+  };
   const options = policyOptions(config, setup.microBatchTokens, lr);
   const trained = await policyStep(model, scored, rl.group, {
     ...options,
     miniBatches: Math.min(options.miniBatches, scored.length / rl.group),
     ...(reference === null ? {} : { reference }),
     ...criticPart(critic, setup, step, options),
+    ...(source.turn === undefined ? {} : { turn }),
     ...(hooks.signal ? { signal: hooks.signal } : {}),
   });
   const seconds = (performance.now() - started) / 1000;
@@ -265,10 +273,14 @@ async function rlStep(
     version,
     stage: plan.stage(step),
     // Tokens of the current weights were checked in the step, those of a batch sampled ahead before.
-    update: { ...trained, logprobGap: Math.max(trained.logprobGap, ahead?.gap ?? 0) },
+    update: {
+      ...trained,
+      logprobGap: Math.max(trained.logprobGap, ahead?.gap ?? 0),
+      seconds: trained.seconds - stoodSeconds,
+    },
     lr,
     rolloutSeconds,
-    aheadWaitSeconds: ahead?.waitSeconds ?? 0,
+    aheadWaitSeconds: (ahead?.waitSeconds ?? 0) + stoodSeconds,
     seconds,
   };
 }

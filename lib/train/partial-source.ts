@@ -40,7 +40,7 @@ export function partialSource(
 ): RolloutSource {
   const { config, plan } = setup;
   const { rl, rollout } = config;
-  const { cache, signal, onProgress, concurrency, ...rest } = parts;
+  const { cache, signal, onProgress, onToolWait, concurrency, ...rest } = parts;
   const { model } = parts;
   const options: Omit<CourseOptions, 'step'> = {
     ...rest,
@@ -98,6 +98,7 @@ export function partialSource(
         ...(concurrency === undefined ? {} : { concurrency }),
         ...(signal ? { signal } : {}),
         ...(onProgress ? { onProgress } : {}),
+        ...(onToolWait ? { onToolWait } : {}),
       });
       const finished: Trajectory[] = [];
       for (const [place, group] of places.entries()) {

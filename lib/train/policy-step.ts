@@ -68,6 +68,8 @@ export interface PolicyStepOptions {
   readonly critic?: Critic;
   /** Only the critic learns in this step. */
   readonly criticOnly?: boolean;
+  /** Awaited before each pass of policy and reference: the engine may be left to others. Changes no bit. */
+  readonly turn?: () => Promise<void>;
   /** Obeyed until the first update: a step is done whole or not at all. */
   readonly signal?: AbortSignal;
 }
@@ -118,8 +120,8 @@ export async function policyStep(
 ): Promise<PolicyStep> {
   const started = performance.now();
   checkStep(scored, groupSize, options);
-  const { temperature, microBatchTokens, signal, unmaskTool } = options;
-  const passes = { temperature, microBatchTokens, signal };
+  const { temperature, microBatchTokens, signal, turn, unmaskTool } = options;
+  const passes = { temperature, microBatchTokens, signal, turn };
   const version = model.version;
   const groups = scored.length / groupSize;
   const ledgers = scored.map(({ trajectory }) => trajectory.ledger);
@@ -276,6 +278,7 @@ export async function policyStep(
           members.map((i) => rows[i]!.ledger.length),
           microBatchTokens,
         )) {
+          await turn?.();
           // A critic that has learned by itself cannot be undone: from then on the step is finished.
           if (updates === 0 && critic === null) signal?.throwIfAborted();
           const packed = pack.map((p) => members[p]!);

@@ -61,6 +61,8 @@ export interface RolloutSource {
   readonly parked: readonly ParkedRecord[];
   /** Called at the end of a step: what waits for the next, which may still be in the making. Absent: `parked` is all. */
   waiting?(): () => Promise<Waiting>;
+  /** Resolves when what runs in the background leaves the engine to the trainer. */
+  turn?(): Promise<void>;
   /** Stops what runs in the background and waits for its end. */
   close?(): Promise<void>;
 }

@@ -21,6 +21,8 @@ export interface ScoreOptions {
   readonly temperature: number;
   readonly microBatchTokens: number;
   readonly signal?: AbortSignal | undefined;
+  /** Awaited before each pack. */
+  readonly turn?: (() => Promise<void>) | undefined;
 }
 
 /**
@@ -40,6 +42,7 @@ export async function scoreRows(
     options.microBatchTokens,
   );
   for (const pack of packs) {
+    await options.turn?.();
     options.signal?.throwIfAborted();
     const members = pack.map((p) => indices[p]!);
     const { tokens, seqStarts } = packIds(members.map((i) => ledgers[i]!));
