@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { ToolgradError } from '../errors.ts';
+import { errorMessage, ToolgradError } from '../errors.ts';
 import type { Evaluation } from '../eval/evaluate.ts';
 import { packageVersion } from '../package.ts';
 import type { Ledger } from '../rollout/ledger.ts';
@@ -170,7 +170,9 @@ async function runIn(
     const rl = at.phase === 'rl';
     const { parked, ahead, lost } = await waiting();
     if (lost !== undefined) {
-      const message = `RL step ${at.phaseStep + 1} has no batch, because sampling it failed: a resumed run samples it with the weights of this checkpoint`;
+      const message =
+        `RL step ${at.phaseStep + 1} has no batch, because sampling it failed: a resumed run samples it with the weights of this ` +
+        `checkpoint; ${errorMessage(lost)}`;
       directory.log(`warning: ${message}`);
       options.onEvent?.({ kind: 'warning', message });
     }
