@@ -216,12 +216,8 @@ export {
 } from './train/curriculum.ts';
 export { type Estimator, estimateAdvantages, type RewardedRows } from './train/estimate.ts';
 export type { Progress, RlStepReport, TrainEvent } from './train/loop.ts';
-export {
-  type PolicyStep,
-  type PolicyStepOptions,
-  policyStep,
-  type ScoredTrajectory,
-} from './train/policy-step.ts';
+export type { PolicyStepOptions, ScoredTrajectory } from './train/policy-options.ts';
+export { type PolicyStep, policyStep } from './train/policy-step.ts';
 export { type LearningRate, learningRate } from './train/schedule.ts';
 export { type Scored, scoreRollouts } from './train/score.ts';
 export { openSetup, type Sampler, type Setup, type UserParts } from './train/setup.ts';

@@ -3,7 +3,8 @@ import test, { type ExecutionContext } from 'ava';
 import type { EngineModel } from '../lib/model/engine.ts';
 import { Origin } from '../lib/rollout/ledger.ts';
 import type { Trajectory } from '../lib/rollout/trajectory.ts';
-import { type PolicyStepOptions, policyStep } from '../lib/train/policy-step.ts';
+import type { PolicyStepOptions } from '../lib/train/policy-options.ts';
+import { policyStep } from '../lib/train/policy-step.ts';
 import { sftStep } from '../lib/train/sft.ts';
 import { openTiny } from './support/rollouts.ts';
 import {

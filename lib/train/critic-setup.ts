@@ -8,7 +8,7 @@ import type { AdamWOptions } from '../model/engine.ts';
 import { loadModel, type Model } from '../model/model.ts';
 import type { Config } from '../run/config.ts';
 import { type CriticOptions, criticStep, criticValues } from './critic.ts';
-import type { Critic } from './policy-step.ts';
+import type { Critic } from './policy-options.ts';
 
 export interface OpenCritic {
   readonly critic: Critic;

@@ -15,7 +15,8 @@ import { type OpenCritic, warmingUp } from './critic-setup.ts';
 import type { Rating } from './curriculum.ts';
 import type { Reference } from './lora.ts';
 import { partialSource } from './partial-source.ts';
-import { type PolicyStep, type PolicyStepOptions, policyStep } from './policy-step.ts';
+import type { PolicyStepOptions } from './policy-options.ts';
+import { type PolicyStep, policyStep } from './policy-step.ts';
 import { traceBatch } from './questions.ts';
 import { ratePool } from './regroup.ts';
 import {

@@ -8,76 +8,16 @@
  * tool tokens and stale ones. Rows without an advantage add nothing to the gradient: they are scored for the gap but not
  * trained on, and count in the reduction's denominator like any other.
  */
-import type { AdamWOptions, EngineModel, LossOptions, LossResult } from '../model/engine.ts';
-import type { Ledger } from '../rollout/ledger.ts';
-import { type Trajectory, truncatedEnds } from '../rollout/trajectory.ts';
-import { countTokens, cutRows, lossMask, lossWeights, packRows, type Reduction, type Row } from './batch.ts';
-import { type CorrectionOptions, type KlEstimate, klEstimates } from './correction.ts';
-import {
-  addValueSums,
-  type CriticRow,
-  type CriticStep,
-  explainedVariance,
-  noValueSums,
-  packValues,
-} from './critic.ts';
-import { type Estimate, type Estimator, estimateAdvantages } from './estimate.ts';
-import { gapOf, type Scorer, scoreRows } from './scoring.ts';
+import type { EngineModel, LossOptions, LossResult } from '../model/engine.ts';
+import { truncatedEnds } from '../rollout/trajectory.ts';
+import { countTokens, cutRows, lossMask, lossWeights, packRows, type Row } from './batch.ts';
+import { klEstimates } from './correction.ts';
+import { addValueSums, type CriticRow, explainedVariance, noValueSums, packValues } from './critic.ts';
+import { type Estimate, estimateAdvantages } from './estimate.ts';
+import type { CriticReport, PolicyStepOptions, ScoredTrajectory } from './policy-options.ts';
+import { gapOf, scoreRows } from './scoring.ts';
 import { correct, countStale, meanPenalty } from './stale.ts';
 import { checkStep } from './step-checks.ts';
-
-/** The critic of PPO as a step uses it (critic-setup.ts). */
-export interface Critic {
-  /** V of every policy token of every row, before any update. */
-  values(ledgers: readonly Ledger[], signal?: AbortSignal): Promise<readonly Float32Array[]>;
-  /** Learns by itself, once, before the policy's first update; null when it learns in the policy's own passes. */
-  learn: ((rows: readonly CriticRow[], signal?: AbortSignal) => Promise<CriticReport>) | null;
-  /** A value head on the policy's trunk: its loss joins the policy's. */
-  readonly joint: { readonly clip: number; readonly coef: number; readonly lr: number } | null;
-}
-
-export type CriticReport = Pick<CriticStep, 'loss' | 'clipFraction' | 'explainedVariance' | 'gradNorm'>;
-
-export interface PolicyStepOptions {
-  readonly advantage: Estimator;
-  readonly loss: LossOptions;
-  readonly reduction: Reduction;
-  /** Rows without policy tokens count in a row mean (TRL) or not (verl, default). */
-  readonly countEmptyRows?: boolean;
-  /** The entropy bonus as a mean over the mini-batch's tokens (TRL) instead of with the loss's own weights (verl, default). */
-  readonly entropyTokenMean?: boolean;
-  /** Passes over the rollout batch. */
-  readonly epochs: number;
-  /** Updates per epoch: the batch's groups are dealt to this many mini-batches in order. */
-  readonly miniBatches: number;
-  readonly microBatchTokens: number;
-  readonly temperature: number;
-  readonly unmaskTool: boolean;
-  /** Trajectories that a limit cut are not in the loss (they still count in their group). */
-  readonly maskTruncated?: boolean;
-  /** KL to the reference taken off the reward, token by token, before advantages. */
-  readonly klReward?: { readonly kind: KlEstimate; readonly coef: number };
-  /** For tokens that other weights sampled. `bypass`: their recorded log-probs are the old ones, and no weight is needed. */
-  readonly correction?:
-    | { readonly form: 'decoupled'; readonly weight: CorrectionOptions }
-    | { readonly form: 'bypass' };
-  readonly adamw: AdamWOptions;
-  /** Frozen policy for KL, in the loss or in the reward. */
-  readonly reference?: Scorer;
-  /** Values for GAE. */
-  readonly critic?: Critic;
-  /** Only the critic learns in this step. */
-  readonly criticOnly?: boolean;
-  /** Awaited before each pass of policy and reference: the engine may be left to others. Changes no bit. */
-  readonly turn?: () => Promise<void>;
-  /** Obeyed until the first update: a step is done whole or not at all. */
-  readonly signal?: AbortSignal;
-}
-
-export interface ScoredTrajectory {
-  readonly trajectory: Trajectory;
-  readonly reward: number;
-}
 
 export interface PolicyStep {
   /** [number of trajectories] in the order given: the mean over their policy tokens; 0 for those lost to infrastructure. */

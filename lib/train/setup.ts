@@ -18,7 +18,7 @@ import type { Tool } from '../tools/tool.ts';
 import type { Reduction } from './batch.ts';
 import type { Estimator } from './estimate.ts';
 import { openPolicy, openSampler } from './lora.ts';
-import type { PolicyStepOptions } from './policy-step.ts';
+import type { PolicyStepOptions } from './policy-options.ts';
 import { planQuestions, type QuestionPlan } from './questions.ts';
 import type { OverlongShaping } from './score.ts';
 

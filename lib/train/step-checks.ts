@@ -1,5 +1,5 @@
 /** What a policy step refuses, before anything is computed. */
-import type { PolicyStepOptions, ScoredTrajectory } from './policy-step.ts';
+import type { PolicyStepOptions, ScoredTrajectory } from './policy-options.ts';
 
 /** Throws RangeError naming what was expected and found. */
 export function checkStep(

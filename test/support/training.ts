@@ -8,7 +8,7 @@ import type { Trajectory } from '../../lib/rollout/trajectory.ts';
 import { demoTasks } from '../../lib/tasks/demo.ts';
 import { formats } from '../../lib/text/formats/index.ts';
 import type { Tokenizer } from '../../lib/text/tokenizer.ts';
-import type { PolicyStepOptions, ScoredTrajectory } from '../../lib/train/policy-step.ts';
+import type { PolicyStepOptions, ScoredTrajectory } from '../../lib/train/policy-options.ts';
 import { traceLedger } from '../../lib/train/sft.ts';
 import { makeTraces } from '../../lib/train/traces.ts';
 import { bits } from './batches.ts';
