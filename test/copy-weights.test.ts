@@ -130,6 +130,8 @@ test('models that do not fit are refused, saying what was expected and found, an
   t.deepEqual(await probe(to), before);
   t.is(to.version, 0);
 
+  await to.copyWeights(to);
+  t.deepEqual(await probe(to), before, 'from itself it takes nothing');
   t.throws(() => to.copyWeights({} as Model), { instanceOf: TypeError });
   const gone = await createModel(config, { threads: 1 });
   gone.dispose();

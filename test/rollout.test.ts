@@ -391,6 +391,11 @@ test('what cannot work is refused before anything runs, with the numbers', async
   for (const concurrency of [0, -1, 1.5]) {
     await run([first], { concurrency }, /expected a concurrency of 1 or more/);
   }
+  const { toolLimits } = rolloutOptions(tiny, { tool: null });
+  for (const outputTokens of [-1, 0.5, Number.NaN]) {
+    await run([first], { toolLimits: { ...toolLimits, outputTokens } }, /outputTokens to be 0 .* received/);
+  }
+  await run([first], { toolLimits: { ...toolLimits, outputSide: 'middle' } }, /received middle/);
   const nothing = await rollout([], rolloutOptions(tiny, { tool: null }));
   t.deepEqual(nothing.trajectories, []);
   t.is(nothing.stats.computed, 0);

@@ -203,6 +203,7 @@ void Model::copy_weights(const Model& from) {
   if (options_.lora.rank > 0 || from.options_.lora.rank > 0)
     throw Error("ERR_LORA", std::string("copyWeights: expected models without adapters but the one to copy ") +
                                 (from.options_.lora.rank > 0 ? "from" : "to") + " has one");
+  if (&from == this) return;
   check_same_model(*this, from);
   parameters_.copy_weights(from.parameters_);
   version_ = from.version();

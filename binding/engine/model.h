@@ -62,7 +62,7 @@ class Model {
   /// biases 0. A value depends on the seed and its place only.
   void initialise(uint64_t seed, double std);
   /// Takes the weights that `from` computes with, and its version; keys cached before are stale then. Both have one shape
-  /// and dtype, a value head aside, which this model may lack. Error{"ERR_TRAINABLE"} when this model trains,
+  /// and dtype, a value head aside, which this model may lack; from itself it takes nothing. Error{"ERR_TRAINABLE"} when this model trains,
   /// {"ERR_MODEL_SHAPE"}, {"ERR_DTYPE"}, {"ERR_LORA"}: nothing is changed then.
   void copy_weights(const Model& from);
   /// Reads the adapter's weights from a PEFT file. kReference makes a second, frozen adapter.

@@ -1,7 +1,7 @@
 /** The part of the native addon behind `kernels.*` (binding/napi/kernels_*.cc). */
 
 /**
- * The ops behind the functions of this folder: each takes one object of operands ({data, shape, panels}) and options, checks them at
+ * The ops behind the functions of kernels/: each takes one object of operands ({data, shape, panels}) and options, checks them at
  * once, and returns a promise.
  */
 export type NativeKernels = Readonly<

@@ -9,7 +9,7 @@
 import { batchCapacity, ContinuousBatch } from './continuous-batch.ts';
 import type { Course } from './course.ts';
 import type { RolloutOptions, RolloutPrompt } from './options.ts';
-import type { RolloutLimits, RolloutStats, Trajectory } from './trajectory.ts';
+import type { RolloutLimits, RolloutStats, ToolLimits, Trajectory } from './trajectory.ts';
 
 export interface RolloutResult {
   /** In order of prompt, then sample. */
@@ -23,6 +23,7 @@ export async function rollout(
   options: RolloutOptions,
 ): Promise<RolloutResult> {
   const { cache, limits, signal } = options;
+  checkOutputLimits(options.toolLimits);
   for (const prompt of prompts) checkPrompt(prompt, limits);
   const total = prompts.reduce((sum, { samples }) => sum + samples, 0);
   const pageTokens = options.model.memory.kvPageTokens;
@@ -97,6 +98,17 @@ export async function rollout(
       toolSeconds: calls.reduce((sum, call) => sum + call.seconds, 0),
     },
   };
+}
+
+function checkOutputLimits({ outputTokens = 0, outputSide = 'both' }: ToolLimits): void {
+  if (!Number.isInteger(outputTokens) || outputTokens < 0)
+    throw new RangeError(
+      `rollout: expected toolLimits.outputTokens to be 0 (no limit) or more but received ${outputTokens}`,
+    );
+  if (!['both', 'head', 'tail'].includes(outputSide))
+    throw new RangeError(
+      `rollout: expected toolLimits.outputSide to be both, head or tail but received ${outputSide}`,
+    );
 }
 
 function checkPrompt(prompt: RolloutPrompt, limits: RolloutLimits): void {

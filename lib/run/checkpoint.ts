@@ -17,7 +17,7 @@ import {
 import { join } from 'node:path';
 import { ToolgradError } from '../errors.ts';
 import type { ParkedRecord } from '../rollout/parked.ts';
-import type { AheadRecord } from '../train/ahead-source.ts';
+import type { AheadRecord } from '../train/rollout-source.ts';
 import { readLines, writeAtomically } from './directory.ts';
 
 /** Where a run stands: everything else follows from the config and these numbers. */
@@ -73,7 +73,7 @@ export async function saveCheckpoint(
     if (ahead === 'none') write(kAhead, [{ step: null }]);
     else if (ahead !== null) {
       const { trajectories, ...batch } = ahead;
-      write(kAhead, [batch, ...trajectories]);
+      write(kAhead, [{ ...batch, trajectories: trajectories.length }, ...trajectories]);
     }
     writeAtomically(join(temporary, 'state.json'), `${JSON.stringify(state, null, 2)}\n`);
     // Renamed away first: whenever the process dies, a whole checkpoint of this step is there under one of the names.
@@ -148,7 +148,7 @@ export function readParked(checkpoint: string): ParkedRecord[] {
 
 /**
  * ahead.jsonl of a checkpoint: the batch that was sampled ahead, null when it says that there is none. Throws ERR_CHECKPOINT when it
- * is not there, or begins with something else.
+ * is not there, begins with something else, or is cut off.
  */
 export function readAhead(checkpoint: string): AheadRecord | null {
   const file = join(checkpoint, kAhead);
@@ -164,6 +164,12 @@ export function readAhead(checkpoint: string): AheadRecord | null {
     throw new ToolgradError(
       'ERR_CHECKPOINT',
       `${file}: expected a first line with the step of the batch, found ${JSON.stringify(batch ?? null).slice(0, 80)}`,
+    );
+  }
+  if (batch.trajectories !== trajectories.length) {
+    throw new ToolgradError(
+      'ERR_CHECKPOINT',
+      `${file}: expected the ${batch.trajectories} trajectories that its first line announces, found ${trajectories.length}`,
     );
   }
   return { ...batch, trajectories } as unknown as AheadRecord;

@@ -11,6 +11,7 @@ import { type ParkedRecord, parkedRecord, trajectoryOf } from '../rollout/parked
 import { lossMask } from './batch.ts';
 import { partialSource } from './partial-source.ts';
 import {
+  type AheadRecord,
   freshSource,
   type RolloutBatch,
   type RolloutParts,
@@ -20,13 +21,6 @@ import {
 import { type Scored, scoreRollouts } from './score.ts';
 import { gapOf, scoreRows } from './scoring.ts';
 import type { Sampler, Setup } from './setup.ts';
-
-/** A complete batch that no step has trained on yet, as a checkpoint keeps it. */
-export interface AheadRecord extends Pick<RolloutBatch, 'stats' | 'batch' | 'partial' | 'seconds'> {
-  /** The RL step (from 0) that is to train on it. */
-  readonly step: number;
-  readonly trajectories: readonly ParkedRecord[];
-}
 
 /** A batch in the making. */
 interface Job {

@@ -7,7 +7,6 @@ import type { RolloutOptions } from '../rollout/options.ts';
 import type { ParkedRecord } from '../rollout/parked.ts';
 import { rollout } from '../rollout/rollout.ts';
 import type { RolloutStats } from '../rollout/trajectory.ts';
-import type { AheadRecord } from './ahead-source.ts';
 import { fillBatch } from './dynamic-sampling.ts';
 import { type Scored, scoreRollouts } from './score.ts';
 import type { Setup } from './setup.ts';
@@ -42,6 +41,13 @@ export interface PartialCounts {
   readonly refilled: number;
   /** Trajectories dropped because their oldest token was too old, and started again. */
   readonly dropped: number;
+}
+
+/** A complete batch that no step has trained on yet, as a checkpoint keeps it. */
+export interface AheadRecord extends Pick<RolloutBatch, 'stats' | 'batch' | 'partial' | 'seconds'> {
+  /** The RL step (from 0) that is to train on it. */
+  readonly step: number;
+  readonly trajectories: readonly ParkedRecord[];
 }
 
 /** What waits for the next step: with the weights, all that a resumed run needs. */
