@@ -17,19 +17,14 @@ import { type TrainOptions, type TrainResult, train } from '../lib/train/train.t
 import { type ScriptedTool, scriptedTool } from './support/rollouts.ts';
 import {
   checkpointBytes,
+  folderWithBase,
   lengthReward,
   recordsOf,
   runConfig,
-  temporaryFolder,
   withoutTimes,
-  writeBase,
 } from './support/runs.ts';
 
-const temporary = temporaryFolder();
-const base = join(temporary.path, 'base');
-const at = (name: string) => join(temporary.path, name);
-await writeBase(base);
-test.after.always(() => temporary.remove());
+const { base, at } = await folderWithBase();
 
 const quiet = ['sft.steps=0', 'sft.warmup=0', 'eval.questions=0', 'eval.every=0', 'eval.without_tool=false'];
 const fresh = [...quiet, 'rollout.ahead=true', 'rl.steps=4'];
@@ -396,8 +391,14 @@ test('a record that is not the batch of the step is refused', async (t) => {
     lines.slice(1),
     /ahead.jsonl: expected a first line with the step of the batch, found \{"question"/,
   );
+  for (const left of [9, 12]) {
+    const found = new RegExp(
+      `expected the 12 trajectories that its first line announces, found ${left - 1}$`,
+    );
+    await refused(lines.slice(0, left), found);
+  }
   await refused(
-    lines.slice(0, 12),
+    [JSON.stringify({ ...head, trajectories: 11 }), ...lines.slice(1, 12)],
     /expected whole groups of samples 0 to 3 in order, found samples 0, 1, 2, 3, 0/,
   );
   await refused([], /expected a first line with the step of the batch, found null/);

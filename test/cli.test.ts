@@ -5,12 +5,9 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { packageRoot, packageVersion } from '../lib/package.ts';
 import { readLines } from '../lib/run/directory.ts';
-import { runYaml, temporaryFolder, writeBase } from './support/runs.ts';
+import { folderWithBase, runYaml } from './support/runs.ts';
 
-const temporary = temporaryFolder();
-const at = (name: string) => join(temporary.path, name);
-const base = at('base');
-await writeBase(base);
+const { base, at } = await folderWithBase();
 writeFileSync(at('run.yaml'), runYaml(base));
 
 interface Outcome {
@@ -272,5 +269,3 @@ test('chat answers each line of its input, the same each time when greedy', asyn
   t.is(answers(one.out), answers(two.out));
   t.false(one.out.includes('\x1b'));
 });
-
-test.after.always(() => temporary.remove());

@@ -8,13 +8,9 @@ import { groupRuns, readCompared } from '../lib/run/comparison.ts';
 import { train } from '../lib/train/train.ts';
 import { comparisonPage, comparisonPlots } from '../lib/view/comparison.ts';
 import { linePlot, roundTicks } from '../lib/view/plot.ts';
-import { lengthReward, runConfig, temporaryFolder, writeBase } from './support/runs.ts';
+import { folderWithBase, lengthReward, runConfig } from './support/runs.ts';
 
-const temporary = temporaryFolder();
-const base = join(temporary.path, 'base');
-const at = (name: string) => join(temporary.path, name);
-await writeBase(base);
-test.after.always(() => temporary.remove());
+const { base, at } = await folderWithBase();
 
 test('ticks are multiples of 1, 2 or 5 times a power of ten, cover the range, and are about as many as asked', (t) => {
   t.deepEqual(roundTicks(0, 1, 6), [0, 0.2, 0.4, 0.6, 0.8, 1]);

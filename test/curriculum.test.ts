@@ -20,19 +20,14 @@ import { planQuestions } from '../lib/train/questions.ts';
 import { train } from '../lib/train/train.ts';
 import {
   checkpointBytes,
+  folderWithBase,
   lengthReward,
   recordsOf,
   runConfig,
   runYaml,
-  temporaryFolder,
-  writeBase,
 } from './support/runs.ts';
 
-const temporary = temporaryFolder();
-const at = (name: string) => join(temporary.path, name);
-const base = at('base');
-await writeBase(base);
-test.after.always(() => temporary.remove());
+const { base, at } = await folderWithBase();
 
 test('groups of 20 attempts are those of the paper: 4 to 16 right, 3 or 17, 2 or 18, the rest', (t) => {
   const groups = Array.from({ length: 21 }, (_, right) => potentialGroup({ attempts: 20, right }));

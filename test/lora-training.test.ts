@@ -16,13 +16,10 @@ import { type TrainOptions, type TrainResult, train } from '../lib/train/train.t
 import { parameterBits, randomiseAdapter, tinyLora } from './support/adapters.ts';
 import { alone, bits } from './support/batches.ts';
 import { openTiny, tinyFolder } from './support/rollouts.ts';
-import { lengthReward, recordsOf, runConfig, runYaml, temporaryFolder, writeBase } from './support/runs.ts';
+import { folderWithBase, lengthReward, recordsOf, runConfig, runYaml } from './support/runs.ts';
 import { adamw, grpo, ppo, sampleGroups, scoredBy, spread, tracesOf } from './support/training.ts';
 
-const temporary = temporaryFolder();
-const base = join(temporary.path, 'base');
-const at = (name: string) => join(temporary.path, name);
-await writeBase(base);
+const { base, at } = await folderWithBase();
 const baseBytes = readFileSync(join(base, 'model.safetensors'));
 
 const lora = ['lora.rank=4', 'lora.alpha=8', 'sft.lr=0.01', 'rl.lr=0.01'];
@@ -310,5 +307,3 @@ test('the command line plans, evaluates, chats with and merges adapters', async 
   whole32.model.dispose();
   adapter32.model.dispose();
 });
-
-test.after.always(() => temporary.remove());

@@ -26,19 +26,15 @@ import {
 } from './support/rollouts.ts';
 import {
   checkpointBytes,
+  folderWithBase,
   lengthReward,
   recordsOf,
   runConfig,
-  temporaryFolder,
   withoutTimes,
-  writeBase,
 } from './support/runs.ts';
 import { adamw, sampleGroups, scoredBy } from './support/training.ts';
 
-const temporary = temporaryFolder();
-const base = join(temporary.path, 'base');
-const at = (name: string) => join(temporary.path, name);
-await writeBase(base);
+const { base, at } = await folderWithBase();
 const tiny = await openTiny();
 const { model, tokenizer } = tiny;
 const prompts = promptsOf(tokenizer, 4, 3);
@@ -481,5 +477,4 @@ function wrapped(tool: Tool): Tool {
 
 test.after.always(() => {
   model.dispose();
-  temporary.remove();
 });

@@ -4,20 +4,9 @@ import { join } from 'node:path';
 import test from 'ava';
 import { readLines } from '../lib/run/directory.ts';
 import { type TrainOptions, train } from '../lib/train/train.ts';
-import {
-  checkpointBytes,
-  lengthReward,
-  recordsOf,
-  runConfig,
-  temporaryFolder,
-  writeBase,
-} from './support/runs.ts';
+import { checkpointBytes, folderWithBase, lengthReward, recordsOf, runConfig } from './support/runs.ts';
 
-const temporary = temporaryFolder();
-const base = join(temporary.path, 'base');
-const at = (name: string) => join(temporary.path, name);
-await writeBase(base);
-test.after.always(() => temporary.remove());
+const { base, at } = await folderWithBase();
 
 const ppo = [
   'sft.steps=0',

@@ -11,19 +11,9 @@ import { type ReplayReport, replay } from '../lib/run/replay.ts';
 import { openPythonTool } from '../lib/tools/python.ts';
 import type { Tool } from '../lib/tools/tool.ts';
 import { train } from '../lib/train/train.ts';
-import {
-  checkpointBytes,
-  lengthReward,
-  runConfig,
-  temporaryFolder,
-  withoutTimes,
-  writeBase,
-} from './support/runs.ts';
+import { checkpointBytes, folderWithBase, lengthReward, runConfig, withoutTimes } from './support/runs.ts';
 
-const temporary = temporaryFolder();
-const base = join(temporary.path, 'base');
-const at = (name: string) => join(temporary.path, name);
-await writeBase(base);
+const { base, at } = await folderWithBase();
 
 const quiet = ['eval.questions=0', 'eval.every=0', 'eval.without_tool=false'];
 const kept = [...quiet, 'checkpoint.every=1', 'checkpoint.keep_last=99'];
@@ -313,5 +303,3 @@ test('what cannot be replayed is refused with a sentence, and nothing is written
   t.false(existsSync(join(at('whole'), 'lock')));
   t.deepEqual(readdirSync(join(at('whole'), 'logs')), ['attempt-1.log']);
 });
-
-test.after.always(() => temporary.remove());

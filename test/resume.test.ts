@@ -16,19 +16,9 @@ import { readLines } from '../lib/run/directory.ts';
 import type { Reward } from '../lib/tasks/reward.ts';
 import type { TrainEvent } from '../lib/train/loop.ts';
 import { type TrainOptions, type TrainResult, train } from '../lib/train/train.ts';
-import {
-  checkpointBytes,
-  lengthReward,
-  recordsOf,
-  runConfig,
-  temporaryFolder,
-  writeBase,
-} from './support/runs.ts';
+import { checkpointBytes, folderWithBase, lengthReward, recordsOf, runConfig } from './support/runs.ts';
 
-const temporary = temporaryFolder();
-const base = join(temporary.path, 'base');
-const at = (name: string) => join(temporary.path, name);
-await writeBase(base);
+const { base, at } = await folderWithBase();
 
 /** Trains with the length reward and real Python. */
 function run(
@@ -338,5 +328,3 @@ test('a failing reward stops the run, keeps the steps done, and the run goes on 
   t.deepEqual(checkpointBytes(at('mended'), '000010'), checkpointBytes(at('whole'), '000010'));
   t.deepEqual(recordsOf(at('mended')), recordsOf(at('whole')));
 });
-
-test.after.always(() => temporary.remove());

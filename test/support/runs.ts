@@ -21,6 +21,16 @@ export function temporaryFolder(): { path: string; remove(): void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
+/** A folder of its own for a test file with a base model in it, deleted when its process ends; `at` names what lies there. */
+export async function folderWithBase(): Promise<{ base: string; at(name: string): string }> {
+  const temporary = temporaryFolder();
+  // No hook: ava takes none before a file's last top-level await. Each test file is a process of its own.
+  process.once('exit', () => temporary.remove());
+  const at = (name: string) => join(temporary.path, name);
+  await writeBase(at('base'));
+  return { base: at('base'), at };
+}
+
 /** Writes a tiny model that has seen some traces, so that it makes calls (right answers are beyond it). */
 export async function writeBase(folder: string): Promise<void> {
   const { model, tokenizer } = await openTiny({ trainable: true });
