@@ -130,6 +130,7 @@ struct SequenceMap {
   const int32_t* page_start;  // [S] offset into page_table
   const int32_t* page_table;
   int64_t S, T;
+  int64_t max_q, max_kv;  // the longest run of query rows and the longest sequence: what launch shapes are made from
 };
 // Write the new tokens' K and V (after RoPE) into their pages.
 struct KvWrite {

@@ -1,0 +1,17 @@
+// The GPU side of the op contract (engine/ops.h): one function an op, which queues the op's kernels.
+//
+// Pointers in the structs are device pointers, those of SequenceMap, ids, positions and labels included. Differences from
+// the CPU backend, all within the bound of plain bf16: a linear layer rounds its activations to bf16 on the way into the
+// tensor cores and accumulates in fp32 in the order of the tensor core's k steps, one order for every T; attention rounds
+// q, k, v and p. Weights are bf16 panels, gradients fp32 panels, KV pages bf16.
+#pragma once
+
+#include "engine/ops.h"
+#include "launcher.h"
+
+namespace toolgrad::cuda {
+
+/// Rows to bf16, padded to `stride` columns with zeros (cast.cu). `to` [rows, stride].
+void cast_rows(Launcher& launcher, const float* from, uint16_t* to, int64_t rows, int64_t cols, int64_t stride);
+
+}  // namespace toolgrad::cuda
