@@ -20,5 +20,7 @@ void linear_forward(Launcher& launcher, const LinearForward& op);
 void linear_backward_input(Launcher& launcher, const LinearBackwardInput& op);
 /// linear_backward_weight.cu; the bits depend on how tokens are cut into calls.
 void linear_backward_weight(Launcher& launcher, const LinearBackwardWeight& op);
+/// attention_forward.cu; head sizes up to 128 that are multiples of 8. `map` holds device arrays and host numbers.
+void attention_forward(Launcher& launcher, const AttentionForward& op);
 
 }  // namespace toolgrad::cuda
