@@ -7,6 +7,8 @@
 
 #include "kernels/attention_forward.h"
 #include "kernels/cast.h"
+#include "kernels/head_backward.h"
+#include "kernels/head_forward.h"
 #include "kernels/linear_backward_input.h"
 #include "kernels/linear_backward_weight.h"
 #include "kernels/linear_forward.h"
@@ -17,7 +19,9 @@
   TOOLGRAD_LINEAR_FORWARD_KERNELS(X) \
   TOOLGRAD_LINEAR_BACKWARD_INPUT_KERNELS(X) \
   TOOLGRAD_LINEAR_BACKWARD_WEIGHT_KERNELS(X) \
-  TOOLGRAD_ATTENTION_FORWARD_KERNELS(X)
+  TOOLGRAD_ATTENTION_FORWARD_KERNELS(X) \
+  TOOLGRAD_HEAD_FORWARD_KERNELS(X) \
+  TOOLGRAD_HEAD_BACKWARD_KERNELS(X)
 // clang-format on
 
 namespace toolgrad::cuda {
