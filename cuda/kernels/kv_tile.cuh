@@ -1,6 +1,6 @@
-// Keys and values of one attention tile (two pages of 32 keys) from their pages into swizzled shared memory.
+// Keys and values of one attention tile (one or two pages of 32 keys) from their pages into swizzled shared memory.
 //
-// Keys lie [page][d][32 keys], values [64 keys][d]. What lies past the sequence's last key or past the head size becomes
+// Keys lie [page][d][32 keys], values [key][d]. What lies past the sequence's last key or past the head size becomes
 // zero and is not read, so neither stale slots of a page nor its neighbours matter.
 #pragma once
 
@@ -39,7 +39,7 @@ struct SequencePages {
 
 /// Both page by page, a thread stepping along the rows of one chunk column; the steps are rolled, for their addresses
 /// would otherwise fill the registers of a whole loop.
-template <int kD, int kThreads>
+template <int kD, int kThreads, int kPages = 2>
 __device__ __forceinline__ void fetch_keys(const SequencePages& s, int tile, uint32_t to) {
   constexpr int kRowStep = kThreads / kKeyChunks < kD ? kThreads / kKeyChunks : kD;
   constexpr int kPagesAtOnce = kThreads / kKeyChunks / kRowStep;
@@ -47,12 +47,13 @@ __device__ __forceinline__ void fetch_keys(const SequencePages& s, int tile, uin
   const int at = static_cast<int>(threadIdx.x) / kKeyChunks, chunk = static_cast<int>(threadIdx.x) % kKeyChunks;
   const int row = at % kRowStep;
 #pragma unroll
-  for (int page0 = 0; page0 < 2; page0 += kPagesAtOnce) {
+  for (int page0 = 0; page0 < kPages; page0 += kPagesAtOnce) {
     const int page = page0 + at / kRowStep;
-    const int left = s.length - (tile * kAttentionTile + page * kPageKeys + chunk * 8);
+    if (kPagesAtOnce > kPages && page >= kPages) continue;
+    const int left = s.length - (tile * kPages * kPageKeys + page * kPageKeys + chunk * 8);
     const int bytes = left <= 0 ? 0 : left < 8 ? 2 * left : 16;
     const uint16_t* from = s.keys + row * kPageKeys + chunk * 8;
-    if (bytes > 0) from += s.pages[tile * 2 + page] * s.page_stride;
+    if (bytes > 0) from += s.pages[tile * kPages + page] * s.page_stride;
     uint32_t place = to + key_offset<kD>(page, row, chunk);
 #pragma unroll 2
     for (int d = row; d < kD; d += kRowStep) {
@@ -63,7 +64,7 @@ __device__ __forceinline__ void fetch_keys(const SequencePages& s, int tile, uin
   }
 }
 
-template <int kD, int kThreads>
+template <int kD, int kThreads, int kPages = 2>
 __device__ __forceinline__ void fetch_values(const SequencePages& s, int tile, uint32_t to) {
   constexpr int kChunks = kD / 8, kRowStep = kThreads / kChunks < kPageKeys ? kThreads / kChunks : kPageKeys;
   constexpr int kPagesAtOnce = kThreads / kChunks / kRowStep;
@@ -71,11 +72,12 @@ __device__ __forceinline__ void fetch_values(const SequencePages& s, int tile, u
   const int at = static_cast<int>(threadIdx.x) / kChunks, chunk = static_cast<int>(threadIdx.x) % kChunks;
   const int row = at % kRowStep;
 #pragma unroll
-  for (int page0 = 0; page0 < 2; page0 += kPagesAtOnce) {
+  for (int page0 = 0; page0 < kPages; page0 += kPagesAtOnce) {
     const int page = page0 + at / kRowStep;
-    const int left = s.length - (tile * kAttentionTile + page * kPageKeys);  // keys of the page
+    if (kPagesAtOnce > kPages && page >= kPages) continue;
+    const int left = s.length - (tile * kPages * kPageKeys + page * kPageKeys);  // keys of the page
     const uint16_t* from = s.values + row * s.D + chunk * 8;
-    if (left > 0) from += s.pages[tile * 2 + page] * s.page_stride;
+    if (left > 0) from += s.pages[tile * kPages + page] * s.page_stride;
     const bool inside = chunk * 8 < s.D;
 #pragma unroll 2
     for (int key = row; key < kPageKeys; key += kRowStep) {

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "ops/linear.h"
 #include "ops/ops.h"
 
 namespace toolgrad::cuda {
 namespace {
+
+constexpr float kLog2e = 1.44269504088896340736f;
 
 PagedKv paged_kv(const KvPages& pages, const SequenceMap& map, int64_t H) {
   return {static_cast<const uint16_t*>(pages.keys),
@@ -41,7 +44,7 @@ void attention_forward(Launcher& launcher, const AttentionForward& op) {
   p.q = op.q;
   p.out = op.out;
   p.lse = op.lse;
-  p.scale_log2 = op.scale * 1.44269504088896340736f;
+  p.scale_log2 = op.scale * kLog2e;
   p.chunks = static_cast<int32_t>(chunks);
   p.part_tokens = static_cast<int32_t>(part_tokens);
   p.query_tiles = static_cast<int32_t>(ceil_div(map.max_q, kPrefillRows));
@@ -58,6 +61,38 @@ void attention_forward(Launcher& launcher, const AttentionForward& op) {
                   launcher.launch(kernel, {map.S, G * p.decode_tiles, chunks}, p);
                 });
   if (chunks > 1) launcher.launch(kernels::attention_merge, {map.S, op.H}, p);
+}
+
+void attention_backward(Launcher& launcher, const AttentionBackward& op) {
+  const SequenceMap& map = op.map;
+  if (map.S <= 0 || map.T <= 0) return;
+  const int64_t D = op.pages.D, G = op.pages.G, T = map.T;
+  AttentionBackwardParams p{};
+  p.kv = paged_kv(op.pages, map, op.H);
+  p.q = to_bf16_rows(launcher, 0, op.q, T, op.H * D).data;
+  p.dout = to_bf16_rows(launcher, 1, op.dout, T, op.H * D).data;
+  p.dout_exact = op.dout;
+  p.out = op.out;
+  p.lse = op.lse;
+  p.stats = launcher.scratch<float>(2, 2 * T * op.H);
+  p.dq = op.dq;
+  p.dk = op.dk;
+  p.dv = op.dv;
+  p.T = T;
+  p.tiles = static_cast<int32_t>(ceil_div(map.max_q, kBackwardRows));
+  p.scale = op.scale;
+  p.scale_log2 = op.scale * kLog2e;
+  launcher.launch(kernels::attention_backward_stats, {ceil_div(T * op.H, kStatsRows)}, p);
+  for_head_size(D, kernels::attention_backward_keys_16, kernels::attention_backward_keys_32,
+                kernels::attention_backward_keys_64, kernels::attention_backward_keys_128,
+                [&](const Kernel<AttentionBackwardParams>& kernel) {
+                  launcher.launch(kernel, {p.tiles, G, map.S}, p);
+                });
+  for_head_size(D, kernels::attention_backward_queries_16, kernels::attention_backward_queries_32,
+                kernels::attention_backward_queries_64, kernels::attention_backward_queries_128,
+                [&](const Kernel<AttentionBackwardParams>& kernel) {
+                  launcher.launch(kernel, {p.tiles, op.H, map.S}, p);
+                });
 }
 
 }  // namespace toolgrad::cuda

@@ -11,8 +11,8 @@ namespace toolgrad::cuda {
 namespace {
 
 constexpr int64_t kHeadScratchBytes = int64_t{64} << 20;
-constexpr int64_t kBackwardColumns = 8192;  // the range of the vocabulary at a time
-constexpr int64_t kBackwardRows = kHeadScratchBytes / (2 * kBackwardColumns);
+constexpr int64_t kGradientColumns = 8192;  // the range of the vocabulary at a time
+constexpr int64_t kGradientRows = kHeadScratchBytes / (2 * kGradientColumns);
 
 // Rows at a time: a multiple of the tile's, so that cuts change no shape.
 int64_t forward_rows(int64_t tiles) {
@@ -57,11 +57,11 @@ void head_forward(Launcher& launcher, const HeadForward& op) {
 
 void head_backward(Launcher& launcher, const HeadBackward& op) {
   const int64_t V = op.w.rows, C = op.w.cols;
-  for (int64_t r0 = 0; r0 < op.R; r0 += kBackwardRows) {
-    const int64_t rows = std::min(kBackwardRows, op.R - r0);
+  for (int64_t r0 = 0; r0 < op.R; r0 += kGradientRows) {
+    const int64_t rows = std::min(kGradientRows, op.R - r0);
     const Bf16Rows hidden = to_bf16_rows(launcher, 0, op.hidden + r0 * C, rows, C);
-    for (int64_t v0 = 0; v0 < V; v0 += kBackwardColumns) {
-      const int64_t columns = std::min(kBackwardColumns, V - v0);
+    for (int64_t v0 = 0; v0 < V; v0 += kGradientColumns) {
+      const int64_t columns = std::min(kGradientColumns, V - v0);
       HeadGradientParams p{};
       p.hidden = hidden.data;
       const PackedMatrix w = rows_of(op.w, v0, columns);

@@ -22,6 +22,8 @@ void linear_backward_input(Launcher& launcher, const LinearBackwardInput& op);
 void linear_backward_weight(Launcher& launcher, const LinearBackwardWeight& op);
 /// attention_forward.cu; head sizes up to 128 that are multiples of 8. `map` holds device arrays and host numbers.
 void attention_forward(Launcher& launcher, const AttentionForward& op);
+/// attention_backward.cu; whole sequences.
+void attention_backward(Launcher& launcher, const AttentionBackward& op);
 
 /// head_forward.cu; logits are linear_forward's to the bit.
 void head_forward(Launcher& launcher, const HeadForward& op);
