@@ -128,7 +128,7 @@ class Model {
  private:
   void require_trainable(const char* operation) const;
   void rows_after_forward(const PackedBatch& batch, const int32_t* positions, int64_t n, HeadArrays& arrays,
-                          AdapterUse use);
+                          AdapterUse use, float** logits);
 
   ModelShape shape_;
   ModelOptions options_;
@@ -141,7 +141,7 @@ class Model {
   LossHead head_;
   ValueHead value_head_;
   Optimizer optimizer_;
-  Arena arena_;
+  Arena arena_{ops_->memory()};
   std::atomic<int64_t> version_{0};
   std::atomic<int64_t> arena_bytes_{0};
   std::atomic<int64_t> reference_bytes_{0};

@@ -56,7 +56,7 @@ Napi::Value kv_open(const Napi::CallbackInfo& info) {
   const int64_t pages = read_integer(argument(info, 1), "pages", 1, kMostPages);
   auto cache =
       std::shared_ptr<ModelCache>(new ModelCache{model->object,
-                                                 {model->object->shape(), model->object->options().dtype, pages},
+                                                 {model->object->ops(), model->object->shape(), model->object->options().dtype, pages},
                                                  read_adapter_use(argument(info, 2))});
   return make_handle<ModelCache>(info.Env(), std::move(cache), kCacheTag);
 }
