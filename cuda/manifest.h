@@ -6,10 +6,16 @@
 #pragma once
 
 #include "kernels/cast.h"
+#include "kernels/linear_backward_input.h"
+#include "kernels/linear_backward_weight.h"
+#include "kernels/linear_forward.h"
 
 // clang-format off
 #define TOOLGRAD_KERNELS(X) \
-  TOOLGRAD_CAST_KERNELS(X)
+  TOOLGRAD_CAST_KERNELS(X) \
+  TOOLGRAD_LINEAR_FORWARD_KERNELS(X) \
+  TOOLGRAD_LINEAR_BACKWARD_INPUT_KERNELS(X) \
+  TOOLGRAD_LINEAR_BACKWARD_WEIGHT_KERNELS(X)
 // clang-format on
 
 namespace toolgrad::cuda {

@@ -14,4 +14,11 @@ namespace toolgrad::cuda {
 /// Rows to bf16, padded to `stride` columns with zeros (cast.cu). `to` [rows, stride].
 void cast_rows(Launcher& launcher, const float* from, uint16_t* to, int64_t rows, int64_t cols, int64_t stride);
 
+/// linear_forward.cu; one order over k for every T.
+void linear_forward(Launcher& launcher, const LinearForward& op);
+/// linear_backward_input.cu; `accumulate` adds the finished product to dx.
+void linear_backward_input(Launcher& launcher, const LinearBackwardInput& op);
+/// linear_backward_weight.cu; the bits depend on how tokens are cut into calls.
+void linear_backward_weight(Launcher& launcher, const LinearBackwardWeight& op);
+
 }  // namespace toolgrad::cuda
