@@ -5,7 +5,11 @@
 // cuda/kernels/<module>.h is C++17 that both nvcc and the host compiler read. A new kernel file adds its list here.
 #pragma once
 
+#include "kernels/attention_backward.h"
+#include "kernels/attention_forward.h"
 #include "kernels/cast.h"
+#include "kernels/head_backward.h"
+#include "kernels/head_forward.h"
 #include "kernels/linear_backward_input.h"
 #include "kernels/linear_backward_weight.h"
 #include "kernels/linear_forward.h"
@@ -15,7 +19,11 @@
   TOOLGRAD_CAST_KERNELS(X) \
   TOOLGRAD_LINEAR_FORWARD_KERNELS(X) \
   TOOLGRAD_LINEAR_BACKWARD_INPUT_KERNELS(X) \
-  TOOLGRAD_LINEAR_BACKWARD_WEIGHT_KERNELS(X)
+  TOOLGRAD_LINEAR_BACKWARD_WEIGHT_KERNELS(X) \
+  TOOLGRAD_ATTENTION_FORWARD_KERNELS(X) \
+  TOOLGRAD_ATTENTION_BACKWARD_KERNELS(X) \
+  TOOLGRAD_HEAD_FORWARD_KERNELS(X) \
+  TOOLGRAD_HEAD_BACKWARD_KERNELS(X)
 // clang-format on
 
 namespace toolgrad::cuda {

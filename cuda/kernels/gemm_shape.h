@@ -1,8 +1,8 @@
 // The shapes of GEMM tiles: which part of C a block makes, how its warps share it, how deep the pipeline is.
 //
-// kWide is the 64x64 warp tile of 3 stages in 48 KB: two blocks fit the 100 KB of an sm_86 or sm_89. kMedium fills the
-// device when there are few rows or columns. kSkinny is decoding: rows up to 16, bound by reading the weights, so a narrow
-// tile makes many blocks and 36 KB of weights under way in each.
+// Wide is the 64x64 warp tile of 3 stages in 48 KB: two blocks fit the 100 KB of an sm_86 or sm_89. Medium fills the
+// device when there are few rows or columns. Skinny is decoding: rows up to 16, bound by reading the weights, so a narrow
+// tile makes many blocks and 24 KB of weights under way in each. VocabTile spans one tile of the loss head.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,7 @@ struct GemmShape {
 using GemmWide = GemmShape<128, 128, 32, 2, 2, 3>;
 using GemmMedium = GemmShape<64, 64, 32, 2, 2, 4>;
 using GemmSkinny = GemmShape<16, 32, 128, 1, 2, 4>;
+using GemmVocabTile = GemmShape<64, 256, 32, 1, 4, 3>;
 
 /// Which tile of C a block makes, of tiles_m x tiles_n: bands of kBand rows of tiles, so that the blocks that run at one
 /// time share rows and columns in the L2 cache.

@@ -28,20 +28,27 @@ struct Sums {
 #pragma unroll
         for (int i = 0; i < 4; ++i) at[m][n][i] = 0.0f;
   }
-  /// Calls f(row, column, first, second) for each pair of neighbouring elements this lane holds, with their place in the
-  /// block's tile; f may change them.
-  template <class F>
-  __device__ __forceinline__ void each_pair(F f) {
+  /// Calls f(state, row, column, first, second) for each pair of neighbouring elements this lane holds, with their place in
+  /// the block's tile, where state is begin(row), asked once a row; f may change the elements.
+  template <class Begin, class F>
+  __device__ __forceinline__ void each_pair(Begin begin, F f) {
     const int lane = static_cast<int>(threadIdx.x & 31u), warp = static_cast<int>(threadIdx.x >> 5);
     const int row0 = warp / Shape::kWarpsN * Shape::kWarpM + lane / 4;
     const int col0 = warp % Shape::kWarpsN * Shape::kWarpN + lane % 4 * 2;
 #pragma unroll
     for (int m = 0; m < kTilesM; ++m)
 #pragma unroll
-      for (int half = 0; half < 2; ++half)
+      for (int half = 0; half < 2; ++half) {
+        const int row = row0 + m * 16 + half * 8;
+        const auto state = begin(row);
 #pragma unroll
-        for (int n = 0; n < kTilesN; ++n)
-          f(row0 + m * 16 + half * 8, col0 + n * 8, at[m][n][2 * half], at[m][n][2 * half + 1]);
+        for (int n = 0; n < kTilesN; ++n) f(state, row, col0 + n * 8, at[m][n][2 * half], at[m][n][2 * half + 1]);
+      }
+  }
+  template <class F>
+  __device__ __forceinline__ void each_pair(F f) {
+    each_pair([](int) { return 0; },
+              [&](int, int row, int col, float& first, float& second) { f(row, col, first, second); });
   }
 };
 

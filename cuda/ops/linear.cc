@@ -2,31 +2,11 @@
 // do not depend on it.
 #include "ops/linear.h"
 
+#include "ops/gemm_launch.h"
 #include "ops/ops.h"
 
 namespace toolgrad::cuda {
 namespace {
-
-struct Tiles {
-  int32_t m, n;
-};
-template <class Shape>
-Tiles tiles_of(int64_t rows, int64_t columns) {
-  return {static_cast<int32_t>(ceil_div(rows, Shape::kM)), static_cast<int32_t>(ceil_div(columns, Shape::kN))};
-}
-// Wide tiles do twice the work per byte of shared memory, once there are enough of them for every multiprocessor.
-bool wide_fits(const Launcher& launcher, int64_t rows, int64_t columns) {
-  const Tiles wide = tiles_of<GemmWide>(rows, columns);
-  return rows > GemmMedium::kM && columns > GemmMedium::kN &&
-         static_cast<int64_t>(wide.m) * wide.n >= launcher.device().multiprocessors;
-}
-template <class Shape, class Params>
-void launch_tiles(Launcher& launcher, const Kernel<Params>& kernel, Params p, int64_t rows, int64_t columns) {
-  const Tiles tiles = tiles_of<Shape>(rows, columns);
-  p.tiles_m = tiles.m;
-  p.tiles_n = tiles.n;
-  launcher.launch(kernel, {static_cast<int64_t>(tiles.m) * tiles.n}, p);
-}
 
 void add_bias_gradient(Launcher& launcher, const LinearBackwardWeight& op) {
   const int64_t N = op.dw.rows, parts = ceil_div(op.T, kBiasRows), columns = ceil_div(N, kBiasThreads);
@@ -64,10 +44,9 @@ void multiply_forward(Launcher& launcher, Bf16Rows x, PackedMatrix w, const floa
                               0};
   if (x.rows <= GemmSkinny::kM)
     launch_tiles<GemmSkinny>(launcher, kernels::linear_forward_skinny, p, x.rows, w.rows);
-  else if (wide_fits(launcher, x.rows, w.rows))
-    launch_tiles<GemmWide>(launcher, kernels::linear_forward_wide, p, x.rows, w.rows);
   else
-    launch_tiles<GemmMedium>(launcher, kernels::linear_forward_medium, p, x.rows, w.rows);
+    launch_shape<GemmWide, GemmMedium>(launcher, kernels::linear_forward_wide, kernels::linear_forward_medium, p,
+                                       x.rows, w.rows);
 }
 
 void multiply_input(Launcher& launcher, Bf16Rows dy, PackedMatrix w, float* dx, bool accumulate) {
@@ -81,10 +60,8 @@ void multiply_input(Launcher& launcher, Bf16Rows dy, PackedMatrix w, float* dx, 
                                     0,
                                     0,
                                     accumulate ? 1 : 0};
-  if (wide_fits(launcher, dy.rows, w.cols))
-    launch_tiles<GemmWide>(launcher, kernels::linear_backward_input_wide, p, dy.rows, w.cols);
-  else
-    launch_tiles<GemmMedium>(launcher, kernels::linear_backward_input_medium, p, dy.rows, w.cols);
+  launch_shape<GemmWide, GemmMedium>(launcher, kernels::linear_backward_input_wide,
+                                     kernels::linear_backward_input_medium, p, dy.rows, w.cols);
 }
 
 void multiply_weight(Launcher& launcher, Bf16Rows x, Bf16Rows dy, PackedMatrix dw) {
@@ -98,10 +75,8 @@ void multiply_weight(Launcher& launcher, Bf16Rows x, Bf16Rows dy, PackedMatrix d
                                      dy.stride,
                                      0,
                                      0};
-  if (wide_fits(launcher, dw.cols, dw.rows))
-    launch_tiles<GemmWide>(launcher, kernels::linear_backward_weight_wide, p, dw.cols, dw.rows);
-  else
-    launch_tiles<GemmMedium>(launcher, kernels::linear_backward_weight_medium, p, dw.cols, dw.rows);
+  launch_shape<GemmWide, GemmMedium>(launcher, kernels::linear_backward_weight_wide,
+                                     kernels::linear_backward_weight_medium, p, dw.cols, dw.rows);
 }
 
 void linear_forward(Launcher& launcher, const LinearForward& op) {

@@ -20,5 +20,14 @@ void linear_forward(Launcher& launcher, const LinearForward& op);
 void linear_backward_input(Launcher& launcher, const LinearBackwardInput& op);
 /// linear_backward_weight.cu; the bits depend on how tokens are cut into calls.
 void linear_backward_weight(Launcher& launcher, const LinearBackwardWeight& op);
+/// attention_forward.cu; head sizes up to 128 that are multiples of 8. `map` holds device arrays and host numbers.
+void attention_forward(Launcher& launcher, const AttentionForward& op);
+/// attention_backward.cu; whole sequences.
+void attention_backward(Launcher& launcher, const AttentionBackward& op);
+
+/// head_forward.cu; logits are linear_forward's to the bit.
+void head_forward(Launcher& launcher, const HeadForward& op);
+/// head_backward.cu, then the products of linear layers; dz is rounded to bf16.
+void head_backward(Launcher& launcher, const HeadBackward& op);
 
 }  // namespace toolgrad::cuda
