@@ -41,6 +41,8 @@ class Launcher {
   }
   /// Queues zeroing of device memory.
   virtual void zero(void* device, size_t bytes) = 0;
+  /// Copies from the host, whose bytes are taken at return.
+  virtual void upload(void* device, const void* host, size_t bytes) = 0;
   /// Copies to the host and waits for everything queued before. The only call that waits.
   virtual void download(void* host, const void* device, size_t bytes) = 0;
   virtual const DeviceNumbers& device() const = 0;
@@ -52,6 +54,10 @@ class Launcher {
 
 inline constexpr int64_t ceil_div(int64_t n, int64_t by) {
   return (n + by - 1) / by;
+}
+/// How many rows of `items` items one block of `threads` takes: enough for about four items a thread.
+inline constexpr int64_t rows_per_block(int64_t items, int threads) {
+  return items >= 4 * threads ? 1 : 4 * threads / items;
 }
 
 }  // namespace toolgrad::cuda

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "kernels/exp2.cuh"
+#include "kernels/lanes.cuh"
 
 namespace toolgrad::cuda {
 
@@ -29,22 +30,6 @@ struct RowStats {
   double entropy;  // nats
   double sum;      // sum of e^(z - max)
 };
-
-__device__ __forceinline__ float add_lanes(float x) {
-#pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(0xffffffffu, x, distance);
-  return x;
-}
-__device__ __forceinline__ double add_lanes(double x) {
-#pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(0xffffffffu, x, distance);
-  return x;
-}
-__device__ __forceinline__ float max_lanes(float x) {
-#pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, distance));
-  return x;
-}
 
 /// Natural logarithm of x >= 0 to 1e-13, from exactly rounded operations only, so that every device gives the same bits.
 __device__ __forceinline__ double log_exact_steps(double x) {
