@@ -2,6 +2,7 @@
 #include "ops/ops.h"
 
 namespace toolgrad::cuda {
+
 void kv_write(Launcher& launcher, const KvWrite& op) {
   if (op.map.T == 0) return;
   // q tokens that start in the last slot of a page touch most pages.
