@@ -1,4 +1,5 @@
 // Entry points: start, errors, devices, contexts.
+#include <cstdio>
 #include <cstring>
 
 #include "driver/driver.h"
@@ -19,7 +20,10 @@ Result Init(unsigned flags) {
   return call("cuInit", Needs::kNothing, [&](Driver& d, Lock&) {
     if (thread_state().in_host_function) throw Fault{kNotPermitted, "called by a host function"};
     if (flags != 0) throw Fault{kInvalidValue, "flags must be 0"};
-    if (!d.settings_error.empty()) throw Fault{kInvalidValue, d.settings_error};
+    if (!d.settings_error.empty()) {
+      std::fprintf(stderr, "%s\n", d.settings_error.c_str());
+      throw Fault{kInvalidValue, d.settings_error};
+    }
     d.initialised = true;
     return kSuccess;
   });
