@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 
 #include "bundle.h"
 #include "engine/error.h"
@@ -78,8 +79,13 @@ std::vector<DeviceFacts> list_devices() {
 }
 
 std::shared_ptr<CudaDevice> CudaDevice::open(int ordinal) {
+  static std::mutex mutex;
+  static std::map<int, std::weak_ptr<CudaDevice>> open_ones;
+  const std::lock_guard lock(mutex);
+  if (auto device = open_ones[ordinal].lock()) return device;
   std::shared_ptr<CudaDevice> device(new CudaDevice(Driver::open()));
   device->start(ordinal);
+  open_ones[ordinal] = device;
   return device;
 }
 

@@ -34,7 +34,8 @@ std::vector<DeviceFacts> list_devices();
 
 class CudaDevice final : public Memory, public Launcher {
  public:
-  /// Opens GPU `ordinal` and loads the kernels. Error{"ERR_NO_CUDA"}: no driver, no GPU, none of sm_80 or later, or a build
+  /// GPU `ordinal`, opened and its kernels loaded, or the same device as before while somebody holds it: models on one
+  /// GPU share queue and memory. Error{"ERR_NO_CUDA"}: no driver, no GPU, none of sm_80 or later, or a build
   /// without kernels; the message says which.
   static std::shared_ptr<CudaDevice> open(int ordinal);
   ~CudaDevice() override;

@@ -10,8 +10,10 @@
 #include "kernels/cast.h"
 #include "kernels/head_backward.h"
 #include "kernels/head_forward.h"
+#include "kernels/kv_pages.h"
 #include "kernels/linear_backward_input.h"
 #include "kernels/linear_backward_weight.h"
+#include "kernels/linear_f32.h"
 #include "kernels/linear_forward.h"
 
 // clang-format off
@@ -23,7 +25,9 @@
   TOOLGRAD_ATTENTION_FORWARD_KERNELS(X) \
   TOOLGRAD_ATTENTION_BACKWARD_KERNELS(X) \
   TOOLGRAD_HEAD_FORWARD_KERNELS(X) \
-  TOOLGRAD_HEAD_BACKWARD_KERNELS(X)
+  TOOLGRAD_HEAD_BACKWARD_KERNELS(X) \
+  TOOLGRAD_KV_PAGES_KERNELS(X) \
+  TOOLGRAD_LINEAR_F32_KERNELS(X)
 // clang-format on
 
 namespace toolgrad::cuda {

@@ -33,6 +33,7 @@ struct ModelOptions {
   bool trainable = false;
   int threads = 1;
   Isa isa = Isa::kPortable;
+  int cuda = -1;       // ordinal of the GPU that holds the model; -1: the host
   LoraOptions lora{};  // rank > 0: the base is frozen, and what is trained is an adapter
 };
 
@@ -116,7 +117,8 @@ class Model {
   }
   const Transformer& transformer() const { return transformer_; }
   const LossHead& loss_head() const { return head_; }
-  Isa isa() const { return options_.isa; }
+  /// What computes: the name of the CPU's instruction set, or "cuda".
+  std::string kernels() const { return options_.cuda < 0 ? isa_name(options_.isa) : ops_->name(); }
   const ModelOptions& options() const { return options_; }
   /// Updates so far; any thread may ask.
   int64_t version() const { return version_.load(); }

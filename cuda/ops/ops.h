@@ -20,6 +20,16 @@ void linear_forward(Launcher& launcher, const LinearForward& op);
 void linear_backward_input(Launcher& launcher, const LinearBackwardInput& op);
 /// linear_backward_weight.cu; the bits depend on how tokens are cut into calls.
 void linear_backward_weight(Launcher& launcher, const LinearBackwardWeight& op);
+/// linear_f32.cu: weights in fp32 panels; the CPU's bits.
+void linear_f32_forward(Launcher& launcher, const LinearForward& op);
+void linear_f32_backward_input(Launcher& launcher, const LinearBackwardInput& op);
+void linear_f32_backward_weight(Launcher& launcher, const LinearBackwardWeight& op);
+/// The same products through a narrow array; fp32.
+void low_rank_forward(Launcher& launcher, const LowRankForward& op);
+void low_rank_backward(Launcher& launcher, const LowRankBackward& op);
+
+/// kv_pages.cu; bf16 pages.
+void kv_prepare(Launcher& launcher, const KvPrepare& op);
 /// attention_forward.cu; head sizes up to 128 that are multiples of 8. `map` holds device arrays and host numbers.
 void attention_forward(Launcher& launcher, const AttentionForward& op);
 /// attention_backward.cu; whole sequences.
