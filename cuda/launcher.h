@@ -41,8 +41,6 @@ class Launcher {
   }
   /// Queues zeroing of device memory.
   virtual void zero(void* device, size_t bytes) = 0;
-  /// Copies from the host, whose bytes are taken at return.
-  virtual void upload(void* device, const void* host, size_t bytes) = 0;
   /// Copies to the host and waits for everything queued before. The only call that waits.
   virtual void download(void* host, const void* device, size_t bytes) = 0;
   virtual const DeviceNumbers& device() const = 0;

@@ -12,6 +12,7 @@
 #include "kernels/embedding.h"
 #include "kernels/head_backward.h"
 #include "kernels/head_forward.h"
+#include "kernels/kv_pages.h"
 #include "kernels/kv_write.h"
 #include "kernels/linear_backward_input.h"
 #include "kernels/linear_backward_weight.h"
@@ -22,6 +23,7 @@
 #include "kernels/reduce.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
+#include "kernels/sample.h"
 #include "kernels/swiglu.h"
 
 // clang-format off
@@ -33,6 +35,7 @@
   TOOLGRAD_EMBEDDING_KERNELS(X) \
   TOOLGRAD_HEAD_BACKWARD_KERNELS(X) \
   TOOLGRAD_HEAD_FORWARD_KERNELS(X) \
+  TOOLGRAD_KV_PAGES_KERNELS(X) \
   TOOLGRAD_KV_WRITE_KERNELS(X) \
   TOOLGRAD_LINEAR_BACKWARD_INPUT_KERNELS(X) \
   TOOLGRAD_LINEAR_BACKWARD_WEIGHT_KERNELS(X) \
@@ -43,6 +46,7 @@
   TOOLGRAD_REDUCE_KERNELS(X) \
   TOOLGRAD_RMS_NORM_KERNELS(X) \
   TOOLGRAD_ROPE_KERNELS(X) \
+  TOOLGRAD_SAMPLE_KERNELS(X) \
   TOOLGRAD_SWIGLU_KERNELS(X)
 // clang-format on
 

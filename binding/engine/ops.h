@@ -13,6 +13,7 @@
 
 #include "engine/dtype.h"
 #include "engine/memory.h"
+#include "engine/philox.h"
 
 namespace toolgrad {
 
@@ -252,10 +253,6 @@ struct HeadBackward {
 // Sampling from logits rows. The log-prob is that of the temperature distribution BEFORE top-k/top-p/min-p, computed with
 // HeadForward's tiles and merge order, so it equals HeadForward's to the bit. Greedy: temperature 0 (log-prob at 1.0).
 // Filters in the order top-k (keeps ties), top-p, min-p; 0 / 1 / 0 switch them off.
-struct SampleKey {
-  uint64_t seed;  // run seed
-  uint32_t step, prompt, sample, position;
-};
 struct Sample {
   const float* logits;       // [R, V] raw logits (no temperature)
   const float* temperature;  // [R]

@@ -38,11 +38,6 @@ __device__ __forceinline__ MergeWeights merge_chunk(RowSums& all, const RowSums&
 __device__ __forceinline__ float merge_output(float before, float chunk, const MergeWeights& weights) {
   return fmaf(chunk, weights.chunk, before * weights.before);
 }
-__device__ __forceinline__ float log2_approx(float x) {
-  float y;
-  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
 __device__ __forceinline__ float log_sum_exp(const RowSums& row) {
   return (row.max + log2_approx(row.sum)) * kLn2;
 }

@@ -16,6 +16,12 @@ __device__ __forceinline__ float exp2_approx(float x) {
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
+/// log2(x) for x > 0, to 2^-22.
+__device__ __forceinline__ float log2_approx(float x) {
+  float y;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
 /// e^x; the rounding of x * log2(e) costs |x| * 2^-24 of relative error.
 __device__ __forceinline__ float exp_approx(float x) {
   return exp2_approx(x * kLog2e);

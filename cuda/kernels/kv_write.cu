@@ -1,4 +1,4 @@
-// The paged KV cache: new keys (transposed) and values, rounded to bf16 (nearest even), zeroed pages, copied pages.
+// New keys (transposed) and values into the paged KV cache, rounded to bf16 (nearest even).
 //
 // One block writes what one sequence's new tokens put into one page of one KV head; nobody else writes there, and slots
 // that are not new keep their bits. Keys go through shared memory: rows are read along D and written along the slots, 64
@@ -62,35 +62,6 @@ extern "C" __global__ void __launch_bounds__(kKvWriteThreads) kv_write_pages(con
     const int slot = low + i / pairs, d = 2 * (i % pairs);
     const float* v = p.v + ((row0 + slot) * p.G + g) * p.D + d;
     store_pair(values + slot * p.D + d, v[0], v[1], true, true);
-  }
-}
-
-extern "C" __global__ void __launch_bounds__(kKvWriteThreads) kv_zero_pages(const KvZeroParams p) {
-  const int side = static_cast<int>(blockIdx.x % 2);
-  const int layer = static_cast<int>(blockIdx.x / 2 % p.layers), i = static_cast<int>(blockIdx.x / 2 / p.layers);
-  uint16_t* page = (side == 0 ? p.keys : p.values) + layer * p.layer_stride + p.fresh[i] * p.page_stride;
-  for (int64_t at = 8 * threadIdx.x; at < p.page_stride; at += 8 * kKvWriteThreads)
-    *reinterpret_cast<uint4*>(page + at) = make_uint4(0, 0, 0, 0);
-}
-
-// Runs of slots: keys have one of 32 per (g, d), values one of 32 * D per g. Both are moved eight elements at a time.
-extern "C" __global__ void __launch_bounds__(kKvWriteThreads) kv_copy_pages(const KvCopyParams p) {
-  const bool is_key = blockIdx.x % 2 == 0;
-  const int layer = static_cast<int>(blockIdx.x / 2 % p.layers), i = static_cast<int>(blockIdx.x / 2 / p.layers);
-  uint16_t* layer0 = (is_key ? p.keys : p.values) + layer * p.layer_stride;
-  const uint16_t* from = layer0 + p.from[i] * p.page_stride;
-  uint16_t* to = layer0 + p.to[i] * p.page_stride;
-  const int run = is_key ? kKvSlots : kKvSlots * p.D, used = is_key ? p.slots[i] : p.slots[i] * p.D;
-  const int runs = is_key ? p.G * p.D : p.G, groups = run / 8;
-  for (int at = threadIdx.x; at < runs * groups; at += kKvWriteThreads) {
-    const int first = 8 * (at % groups), left = used - first;
-    if (left <= 0) continue;
-    const int64_t offset = static_cast<int64_t>(at / groups) * run + first;
-    if (left >= 8) {
-      *reinterpret_cast<uint4*>(to + offset) = *reinterpret_cast<const uint4*>(from + offset);
-    } else {
-      for (int j = 0; j < left; ++j) to[offset + j] = from[offset + j];
-    }
   }
 }
 

@@ -1,4 +1,4 @@
-// Parameters of kv_write.cu: new keys and values into their pages, and pages made ready for a step.
+// Parameters of kv_write.cu: new keys and values into their pages.
 #pragma once
 
 #include <cstdint>
@@ -19,25 +19,8 @@ struct KvWriteParams {
   int32_t G, D;
   int32_t spans;  // pages that one sequence's new tokens can touch at most; block = (s * spans + span) * G + g
 };
-/// Zeroes pages fresh[i] in every layer.
-struct KvZeroParams {
-  uint16_t *keys, *values;  // page 0 of layer 0
-  int64_t page_stride;      // elements: a multiple of 32
-  int64_t layer_stride;     // elements from layer to layer
-  const int32_t* fresh;
-  int32_t layers;  // block = (i * layers + layer) * 2 + side
-};
-/// Copies the first slots[i] tokens of page from[i] to page to[i] in every layer.
-struct KvCopyParams {
-  uint16_t *keys, *values;
-  int64_t page_stride, layer_stride;
-  const int32_t *from, *to, *slots;
-  int32_t layers, G, D;
-};
 
 }  // namespace toolgrad::cuda
 
-#define TOOLGRAD_KV_WRITE_KERNELS(X)                                                                 \
-  X(kv_write, kv_write_pages, ::toolgrad::cuda::KvWriteParams, ::toolgrad::cuda::kKvWriteThreads, 0) \
-  X(kv_write, kv_zero_pages, ::toolgrad::cuda::KvZeroParams, ::toolgrad::cuda::kKvWriteThreads, 0)   \
-  X(kv_write, kv_copy_pages, ::toolgrad::cuda::KvCopyParams, ::toolgrad::cuda::kKvWriteThreads, 0)
+#define TOOLGRAD_KV_WRITE_KERNELS(X) \
+  X(kv_write, kv_write_pages, ::toolgrad::cuda::KvWriteParams, ::toolgrad::cuda::kKvWriteThreads, 0)

@@ -2,7 +2,9 @@
 // them apart; the host only knows the longest.
 #include <algorithm>
 #include <cstdint>
+#include <string>
 
+#include "engine/error.h"
 #include "ops/linear.h"
 #include "ops/ops.h"
 
@@ -24,10 +26,15 @@ PagedKv paged_kv(const KvPages& pages, const SequenceMap& map, int64_t H) {
           static_cast<int32_t>(H)};
 }
 
-/// Calls launch with the kernel whose head size is the smallest that holds D.
+/// Calls launch with the kernel whose head size is the smallest that holds D. Rows must start on 16 bytes.
 template <class Params, class Launch>
 void for_head_size(int64_t D, const Kernel<Params>& d16, const Kernel<Params>& d32, const Kernel<Params>& d64,
                    const Kernel<Params>& d128, Launch launch) {
+  if (D > 128 || D % 8 != 0)
+    throw Error("ERR_MODEL_SHAPE",
+                "Expected a head size that is a multiple of 8 up to 128 for attention on the GPU but "
+                "received " +
+                    std::to_string(D) + "; use the CPU for this model");
   launch(D <= 16 ? d16 : D <= 32 ? d32 : D <= 64 ? d64 : d128);
 }
 

@@ -22,9 +22,8 @@ void rms_norm_forward(Launcher& launcher, const RmsNormForward& op);
 void rms_norm_backward(Launcher& launcher, const RmsNormBackward& op);
 /// rope.cu; the CPU's bits.
 void rope(Launcher& launcher, const Rope& op);
-/// kv_write.cu; pages are bf16. `op` of kv_prepare holds lists of the host.
+/// kv_write.cu; pages are bf16.
 void kv_write(Launcher& launcher, const KvWrite& op);
-void kv_prepare(Launcher& launcher, const KvPrepare& op);
 /// swiglu.cu
 void swiglu_forward(Launcher& launcher, const SwigluForward& op);
 void swiglu_backward(Launcher& launcher, const SwigluBackward& op);
@@ -35,6 +34,10 @@ void embedding_backward(Launcher& launcher, const EmbeddingBackward& op);
 void gather_rows(Launcher& launcher, const GatherRows& op);
 void scatter_rows(Launcher& launcher, const ScatterRows& op);
 void add(Launcher& launcher, float* to, const float* x, int64_t n);
+/// sample.cu; waits for the device, to say which row has no usable distribution.
+void sample(Launcher& launcher, const Sample& op);
+/// The same without waiting: such a row gets token -1 and log-prob NaN.
+void sample_without_check(Launcher& launcher, const Sample& op);
 /// adamw.cu; the CPU's bits.
 void adamw(Launcher& launcher, const AdamW& op);
 /// The same with bf16 weights as the only copy (op.weight; op.master is not read), rounded at random by seed and op.step.
@@ -57,6 +60,8 @@ void linear_f32_backward_weight(Launcher& launcher, const LinearBackwardWeight& 
 void low_rank_forward(Launcher& launcher, const LowRankForward& op);
 void low_rank_backward(Launcher& launcher, const LowRankBackward& op);
 
+/// kv_pages.cu; bf16 pages.
+void kv_prepare(Launcher& launcher, const KvPrepare& op);
 /// attention_forward.cu; head sizes up to 128 that are multiples of 8. `map` holds device arrays and host numbers.
 void attention_forward(Launcher& launcher, const AttentionForward& op);
 /// attention_backward.cu; whole sequences.

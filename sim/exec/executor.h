@@ -60,7 +60,9 @@ struct Counters {
   uint64_t launches = 0, blocks = 0, warp_instructions = 0, thread_instructions = 0;
   uint64_t mma = 0, special_functions = 0;                             // ex2, lg2, rcp, sqrt, sin, cos
   uint64_t global_requests = 0, global_sectors = 0, global_bytes = 0;  // per warp access; sectors of 32 bytes
-  uint64_t shared_requests = 0, shared_wavefronts = 0;                 // their ratio: the bank-conflict factor
+  // Wavefronts that the accesses to shared memory would take without bank conflicts (a warp's ldmatrix.x4 takes four), and
+  // those they take (with checks only): the ratio is the bank-conflict factor.
+  uint64_t shared_requests = 0, shared_wavefronts = 0;
   uint64_t divergent_branches = 0, branches = 0, barriers = 0;
   void add(const Counters& other);
 };

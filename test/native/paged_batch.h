@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "check.h"
 #include "cpu/cpu.h"
 #include "engine/dtype.h"
 
