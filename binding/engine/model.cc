@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "cuda.h"
+#include "backend.h"
 #include "engine/error.h"
 #include "engine/philox.h"
 
