@@ -196,6 +196,19 @@ void what_a_capture_forbids() {
   succeeds(c.StreamIsCapturing(stream, &status), "status");
   check(status == cu::kCaptureStatusInvalidated, "and says so");
   expect(end(stream, &graph), cu::kStreamCaptureInvalidated, "until its end");
+  const cu::Stream gone = session.stream();
+  succeeds(c.StreamBeginCapture(gone, cu::kCaptureGlobal), "begin");
+  succeeds(c.StreamDestroy(gone), "destroy the stream of a capture");
+  succeeds(c.CtxSynchronize(), "which ends it");
+  succeeds(c.StreamBeginCapture(stream, cu::kCaptureGlobal), "begin");
+  cu::CaptureMode mine = cu::kCaptureRelaxed;
+  succeeds(c.ThreadExchangeStreamCaptureMode(&mine), "this thread knows what it does");
+  check(mine == cu::kCaptureGlobal, "a thread is strict at first");
+  cu::DevicePtr allowed = 0;
+  succeeds(c.MemAlloc(&allowed, 4), "allocate during a capture");
+  succeeds(c.ThreadExchangeStreamCaptureMode(&mine), "strict again");
+  expect(c.MemAlloc(&allowed, 4), cu::kStreamCaptureUnsupported, "allocate during a capture");
+  expect(end(stream, &graph), cu::kStreamCaptureInvalidated, "the end");
 }
 
 cu::Graph capture_add(const Session& session, cu::Stream stream, cu::DevicePtr number, int k, int launches) {
