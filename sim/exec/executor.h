@@ -16,7 +16,7 @@ struct Kernel;  // a parsed entry function; exec/ knows its inside
 
 struct KernelFacts {
   std::string name;
-  size_t parameter_bytes = 0;                 // of all parameters with their alignment, as cuLaunchKernel's arrays
+  size_t parameter_bytes = 0;  // of all parameters with their alignment, as cuLaunchKernel's arrays
   std::vector<std::pair<size_t, size_t>> parameters;  // offset, bytes of each
   size_t static_shared_bytes = 0, local_bytes = 0, const_bytes = 0;
   int max_threads = 1024;  // .maxntid
@@ -58,9 +58,11 @@ struct Options {
 /// Per kernel, summed over launches.
 struct Counters {
   uint64_t launches = 0, blocks = 0, warp_instructions = 0, thread_instructions = 0;
-  uint64_t mma = 0, special_functions = 0;  // ex2, lg2, rcp, sqrt, sin, cos
+  uint64_t mma = 0, special_functions = 0;                             // ex2, lg2, rcp, sqrt, sin, cos
   uint64_t global_requests = 0, global_sectors = 0, global_bytes = 0;  // per warp access; sectors of 32 bytes
-  uint64_t shared_requests = 0, shared_wavefronts = 0;                 // their ratio: the bank-conflict factor
+  // Wavefronts that the accesses to shared memory would take without bank conflicts (a warp's ldmatrix.x4 takes four), and
+  // those they take (with checks only): the ratio is the bank-conflict factor.
+  uint64_t shared_requests = 0, shared_wavefronts = 0;
   uint64_t divergent_branches = 0, branches = 0, barriers = 0;
   void add(const Counters& other);
 };

@@ -29,6 +29,7 @@ struct Block {
   bool live = true;
   uint64_t number = 0;  // allocation number, from 1; appears in messages
   std::string note;     // what it is: "cuMemAlloc", "module variable x"
+  std::vector<uint32_t> writers;  // per two bytes, which block of a launch wrote last; kept by the executor
 };
 
 class DeviceMemory {

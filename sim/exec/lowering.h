@@ -1,0 +1,89 @@
+// From a parsed entry function to a Kernel: decodes every instruction, puts called device functions in line (each call
+// gets registers and a frame of its own, so recursion is refused), and gives every slot its place in the arena.
+// While it works, the slots of instructions are numbers; place_slots() turns them into offsets.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "exec/form.h"
+#include "exec/machine.h"
+
+namespace sim {
+
+/// Where the variables of the module lie in device memory.
+using Addresses = std::unordered_map<const ptx::Variable*, uint64_t>;
+
+// Addresses that a kernel can form for what is not global memory.
+inline constexpr uint64_t kSharedWindow = uint64_t{1} << 60;  // generic addresses of shared memory
+inline constexpr uint64_t kLocalWindow = uint64_t{1} << 61;   // and of local memory
+inline constexpr uint64_t kParamWindow = uint64_t{1} << 59;   // and of kernel parameters
+inline constexpr uint64_t kFrameParameters = uint64_t{1}
+                                             << 40;  // .param addresses of called functions lie in the frame
+
+class Lowering {
+ public:
+  Lowering(const ptx::File& file, const Addresses& addresses, const ptx::Function& entry);
+  std::unique_ptr<Kernel> run();
+
+  // For Form.
+  enum class Width : uint8_t { kPredicate, kWord, kDouble };
+  struct Slot {
+    Width width;
+    uint32_t offset = 0;
+    bool fixed = false;  // holds the same value throughout: a constant or a special register
+  };
+  uint32_t register_slot(int index) const { return first_register_ + static_cast<uint32_t>(index); }
+  uint32_t add_slot(Width width, bool fixed = false);
+  uint32_t constant_slot(uint64_t bits, bool wide);
+  uint32_t special_slot(const Form& form, const std::string& text, bool wide);
+  uint32_t carry_slot();
+  uint32_t sink_slot(Width width);
+  uint32_t new_cache() { return kernel_->caches++; }
+  void slot_read(uint32_t slot) { reads_.push_back(slot); }
+  void slot_written(uint32_t slot) { writes_.push_back(slot); }
+  std::vector<uint32_t>& more() { return more_; }
+  const ptx::Function& function() const { return *function_; }
+  /// The address of a variable in its own space.
+  uint64_t address_of(const ptx::Variable& variable, int line);
+  bool is_kernel_parameter(const ptx::Variable& variable) const;
+  Kernel& kernel() { return *kernel_; }
+
+ private:
+  struct Uses {
+    std::vector<uint32_t> reads, writes;
+  };
+  void lay_out_parameters();
+  void lower(const ptx::Function& function, int depth);
+  void emit(Form& form);
+  void lower_call(const ptx::Instruction& call, int depth);
+  void branch_to(const ptx::Instruction& source, bool inverted, int* patch);
+  void place_slots();
+  std::vector<uint32_t> live_offsets();
+
+  const ptx::File& file_;
+  const Addresses& addresses_;
+  const ptx::Function& entry_;
+  std::unique_ptr<Kernel> kernel_;
+  std::vector<Slot> slots_;
+  std::vector<Uses> uses_;  // per instruction
+  std::vector<uint32_t> reads_, writes_, more_;
+  std::map<std::pair<uint64_t, bool>, uint32_t> constants_;
+  std::map<std::string, uint32_t> specials_;
+  uint32_t carry_ = 0, sinks_[3] = {0, 0, 0};
+  std::map<const ptx::Variable*, size_t> kernel_parameters_, shared_, frame_;
+  size_t shared_bytes_ = 0, shared_alignment_ = 16;
+  const ptx::Variable* dynamic_ = nullptr;
+  std::vector<std::pair<int, const ptx::Variable*>> dynamic_uses_;
+
+  // Of the function that is being lowered.
+  const ptx::Function* function_ = nullptr;
+  uint32_t first_register_ = 0;
+  std::vector<int>* returns_ = nullptr;  // branches to the end of an inlined function
+  std::vector<const ptx::Function*> stack_;
+};
+
+}  // namespace sim

@@ -1,0 +1,55 @@
+// Who touched each word of a block's shared memory since when: finds accesses that no barrier orders.
+//
+// Every completed barrier raises the block's epoch, and an access is stamped with the epoch in which it was made. A warp
+// knows of warp v up to the epoch known[w][v]: a barrier that both took part in sets it. An access of v is ordered before
+// w's next one if its stamp is not above known[w][v]. Within a warp, accesses of different lanes are ordered by
+// bar.warp.sync and by barriers (the `sync` count). One record per four bytes with a mask of bytes; where one record
+// cannot tell (readers of different bytes, readers under partial barriers) it forgets, so it may miss but not invent.
+// Atomics against atomics are no race.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace sim {
+
+class SharedShadow {
+ public:
+  struct Hazard {
+    const char* kind;  // null: none
+    uint32_t warp;     // the other one
+    int lane;          // -1: not known
+    int line;          // of the other access
+  };
+
+  void reset(uint32_t bytes, uint32_t warps);
+  /// A read or write by one lane of bytes that start on a multiple of their number; `line` is the PTX line of it.
+  Hazard read(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t bytes, int line);
+  Hazard write(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t bytes, int line);
+  Hazard atomic(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t bytes, int line);
+
+  /// A barrier completed: `arrived` gave what they did before, `released` know of it now (bits of warps).
+  void barrier(uint32_t arrived, uint32_t released);
+
+ private:
+  struct Record {
+    uint32_t write_epoch = 0, read_epoch = 0, readers = 0;
+    uint32_t write_sync = 0;
+    int write_line = 0, read_line = 0;
+    uint8_t writer = 0, write_lane = 0, write_bytes = 0, read_bytes = 0;
+    bool atomic = false;
+  };
+  bool ordered(uint32_t me, uint32_t other, uint32_t epoch) const {
+    return epoch <= floor_ || epoch <= known_[me * warps_ + other];
+  }
+  Hazard against_write(const Record& record, uint32_t warp, int lane, uint32_t sync, uint8_t bytes) const;
+  Hazard against_reads(const Record& record, uint32_t warp, uint8_t bytes) const;
+  template <class Visit>
+  Hazard each(uint32_t at, uint32_t bytes, Visit visit);
+
+  std::vector<Record> records_;
+  std::vector<uint32_t> known_;
+  uint32_t epoch_ = 1, floor_ = 0, warps_ = 0, all_ = 0;
+};
+
+}  // namespace sim
