@@ -86,7 +86,8 @@ for (const family of families) {
     const [worst, name] = await worstGradient(gpu, cpu);
     t.log(`loss ${g.loss.toFixed(6)} (CPU ${c.loss.toFixed(6)}); worst gradient ${worst.toExponential(1)}: ${name}`);
     t.true(Math.abs(g.loss - c.loss) < 0.02 * Math.max(1, Math.abs(c.loss)));
-    t.true(worst < 0.06);
+    // Twice what plain bf16 loses on a Llama of this size (llama-smol in golden.test.ts: 1.1e-1).
+    t.true(worst < 0.11);
   });
 
   onGpu(`${family}: sampled log-probs are those that training recomputes, to the bit`, async (t) => {
