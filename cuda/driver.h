@@ -2,13 +2,13 @@
 //
 // The library is `libcuda.so.1`, then `libcuda.so`; TOOLGRAD_LIBCUDA names another file instead (tests name the
 // simulated device there). Every call goes through Driver::check, which turns a failure into Error with a stable code:
-// ERR_CUDA_OUT_OF_MEMORY (ERR_OUT_OF_MEMORY for callers), ERR_CUDA_LAUNCH, ERR_DEVICE_LOST (a sticky error: nothing on
-// the device can be trusted or used any more), ERR_CUDA (any other), each naming the call and the driver's own name and
-// sentence.
+// ERR_OUT_OF_MEMORY, ERR_CUDA_LAUNCH, ERR_DEVICE_LOST (a sticky error: nothing on the device can be trusted or used any
+// more), ERR_CUDA (any other), each naming the call and giving the driver's own name and sentence.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "driver_api.h"
 
@@ -36,6 +36,9 @@ class Driver {
   const detail::DriverTable* operator->() const { return &table_; }
   const std::string& path() const { return path_; }
   int version() const { return version_; }  // 1000 * major + 10 * minor, of the CUDA interface
+  std::string version_text() const;         // "12.4"
+  /// The driver's name, number and sentence of an error.
+  std::string text(cu::Result result) const;
 
   /// Nothing for success, Error otherwise. `what` names the call and, for a launch, kernel and shape.
   void check(cu::Result result, const std::string& what) const;
@@ -44,6 +47,8 @@ class Driver {
 
  private:
   Driver() = default;
+  void load();
+
   void* library_ = nullptr;
   std::string path_;
   int version_ = 0;

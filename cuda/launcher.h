@@ -53,5 +53,9 @@ class Launcher {
 inline constexpr int64_t ceil_div(int64_t n, int64_t by) {
   return (n + by - 1) / by;
 }
+/// How many rows of `items` items one block of `threads` takes: enough for about four items a thread.
+inline constexpr int64_t rows_per_block(int64_t items, int threads) {
+  return items >= 4 * threads ? 1 : 4 * threads / items;
+}
 
 }  // namespace toolgrad::cuda

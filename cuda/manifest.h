@@ -5,11 +5,49 @@
 // cuda/kernels/<module>.h is C++17 that both nvcc and the host compiler read. A new kernel file adds its list here.
 #pragma once
 
+#include "kernels/adamw.h"
+#include "kernels/attention_backward.h"
+#include "kernels/attention_forward.h"
 #include "kernels/cast.h"
+#include "kernels/embedding.h"
+#include "kernels/head_backward.h"
+#include "kernels/head_forward.h"
+#include "kernels/kv_pages.h"
+#include "kernels/kv_write.h"
+#include "kernels/linear_backward_input.h"
+#include "kernels/linear_backward_weight.h"
+#include "kernels/linear_f32.h"
+#include "kernels/linear_forward.h"
+#include "kernels/move_rows.h"
+#include "kernels/pack.h"
+#include "kernels/reduce.h"
+#include "kernels/rms_norm.h"
+#include "kernels/rope.h"
+#include "kernels/sample.h"
+#include "kernels/swiglu.h"
 
 // clang-format off
 #define TOOLGRAD_KERNELS(X) \
-  TOOLGRAD_CAST_KERNELS(X)
+  TOOLGRAD_ADAMW_KERNELS(X) \
+  TOOLGRAD_ATTENTION_BACKWARD_KERNELS(X) \
+  TOOLGRAD_ATTENTION_FORWARD_KERNELS(X) \
+  TOOLGRAD_CAST_KERNELS(X) \
+  TOOLGRAD_EMBEDDING_KERNELS(X) \
+  TOOLGRAD_HEAD_BACKWARD_KERNELS(X) \
+  TOOLGRAD_HEAD_FORWARD_KERNELS(X) \
+  TOOLGRAD_KV_PAGES_KERNELS(X) \
+  TOOLGRAD_KV_WRITE_KERNELS(X) \
+  TOOLGRAD_LINEAR_BACKWARD_INPUT_KERNELS(X) \
+  TOOLGRAD_LINEAR_BACKWARD_WEIGHT_KERNELS(X) \
+  TOOLGRAD_LINEAR_F32_KERNELS(X) \
+  TOOLGRAD_LINEAR_FORWARD_KERNELS(X) \
+  TOOLGRAD_MOVE_ROWS_KERNELS(X) \
+  TOOLGRAD_PACK_KERNELS(X) \
+  TOOLGRAD_REDUCE_KERNELS(X) \
+  TOOLGRAD_RMS_NORM_KERNELS(X) \
+  TOOLGRAD_ROPE_KERNELS(X) \
+  TOOLGRAD_SAMPLE_KERNELS(X) \
+  TOOLGRAD_SWIGLU_KERNELS(X)
 // clang-format on
 
 namespace toolgrad::cuda {

@@ -62,6 +62,7 @@ export type {
 export type { ModelSource, TokenizerSource } from './model/files.ts';
 export { openModelFiles } from './model/files.ts';
 // Ops on your own buffers.
+export { Device, type DeviceName } from './model/device.ts';
 export * as kernels from './model/kernels.ts';
 export { type Lora, type LoraOptions, type LoraTarget, loraTargets } from './model/lora.ts';
 export type { CreateOptions, ModelOptions } from './model/model.ts';

@@ -278,8 +278,8 @@ test('the memory plan counts the value head', (t) => {
   t.is(with_.masterBytes - without.masterBytes, elements * 4);
   t.is(with_.momentBytes - without.momentBytes, elements * 8);
   t.is(with_.gradientBytes - without.gradientBytes, elements * 4);
-  // x, hidden, dhidden and dx of a row, and nine numbers: six of HeadArrays, value, d_value, and d_value by token.
-  t.is(with_.activationBytesPerToken - without.activationBytesPerToken, 4 * (4 * config.hiddenSize + 9));
+  // x, hidden, dhidden and dx of a row, and eleven numbers: eight of HeadArrays, value, d_value, and a place among the rows.
+  t.is(with_.activationBytesPerToken - without.activationBytesPerToken, 4 * (4 * config.hiddenSize + 11));
   t.is(
     planMemory(config, 'bfloat16', false, undefined, true).weightBytes -
       planMemory(config, 'bfloat16', false).weightBytes,

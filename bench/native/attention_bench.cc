@@ -86,7 +86,7 @@ struct Attention {
             D};
   }
   SequenceMap map() const {
-    return {q_start.data(), kv_len.data(), page_start.data(), page_table.data(), S, S * queries};
+    return sequence_map(q_start.data(), kv_len.data(), page_start.data(), page_table.data(), S);
   }
   double pairs() const {
     return static_cast<double>(S * H) * static_cast<double>(queries) *

@@ -1,4 +1,5 @@
 // The CPU backend: Ops over the kernel table of one ISA build, with the scratch memory all of them share.
+#include <cstring>
 #include <new>
 #include <string>
 #include <vector>
@@ -70,6 +71,7 @@ class CpuOps final : public Ops {
       : name_(std::string("cpu-") + isa_name(isa)), kernels_(table_of(isa)), pool_(pool) {}
 
   const char* name() const override { return name_.c_str(); }
+  const std::shared_ptr<Memory>& memory() const override { return memory_; }
 
   void pack(const float* src, PackedMatrix dst) override { kernels_.pack(src, dst, pool_); }
   void unpack(PackedMatrix src, float* dst) override { kernels_.unpack(src, dst, pool_); }
@@ -92,6 +94,16 @@ class CpuOps final : public Ops {
   void swiglu_backward(const SwigluBackward& op) override { kernels_.swiglu_backward(op, pool_, scratch_); }
   void embedding_forward(const EmbeddingForward& op) override { kernels_.embedding_forward(op, pool_, scratch_); }
   void embedding_backward(const EmbeddingBackward& op) override { kernels_.embedding_backward(op, pool_, scratch_); }
+  void kv_prepare(const KvPrepare& op) override;
+  void gather_rows(const GatherRows& op) override {
+    const size_t bytes = static_cast<size_t>(op.C) * sizeof(float);
+    for (int64_t r = 0; r < op.R; ++r) std::memcpy(op.out + r * op.C, op.x + op.rows[r] * op.C, bytes);
+  }
+  void scatter_rows(const ScatterRows& op) override {
+    const size_t bytes = static_cast<size_t>(op.C) * sizeof(float);
+    std::memset(op.out, 0, static_cast<size_t>(op.T) * bytes);
+    for (int64_t r = 0; r < op.R; ++r) std::memcpy(op.out + op.rows[r] * op.C, op.x + r * op.C, bytes);
+  }
   void head_forward(const HeadForward& op) override { kernels_.head_forward(op, pool_, scratch_); }
   void head_backward(const HeadBackward& op) override { kernels_.head_backward(op, pool_, scratch_); }
 
@@ -110,6 +122,9 @@ class CpuOps final : public Ops {
   }
 
   void adamw(const AdamW& op) override { kernels_.adamw(op, pool_, scratch_); }
+  void add(float* to, const float* x, int64_t n) override {
+    for (int64_t i = 0; i < n; ++i) to[i] += x[i];
+  }
   double sum_of_squares(const float* x, int64_t n) override { return kernels_.sum_of_squares(x, n, pool_, scratch_); }
   bool all_finite(const float* x, int64_t n) override { return kernels_.all_finite(x, n, pool_, scratch_); }
 
@@ -119,7 +134,34 @@ class CpuOps final : public Ops {
   ThreadPool& pool_;
   Scratch scratch_;
   std::vector<double> uniforms_;
+  std::shared_ptr<Memory> memory_ = host_memory();
 };
+
+void CpuOps::kv_prepare(const KvPrepare& op) {
+  const auto element = static_cast<int64_t>(dtype_size(op.pages.dtype));
+  const int64_t page_bytes = op.pages.page_stride * element;
+  for (int64_t l = 0; l < op.layers; ++l) {
+    std::byte* keys = static_cast<std::byte*>(op.pages.keys) + l * op.layer_bytes;
+    std::byte* values = static_cast<std::byte*>(op.pages.values) + l * op.layer_bytes;
+    for (int64_t i = 0; i < op.fresh_count; ++i) {
+      std::memset(keys + op.fresh[i] * page_bytes, 0, static_cast<size_t>(page_bytes));
+      std::memset(values + op.fresh[i] * page_bytes, 0, static_cast<size_t>(page_bytes));
+    }
+    for (int64_t i = 0; i < op.copy_count; ++i) {
+      // Keys are [G, D, slot]: a run of slots per (g, d). Values are [G, slot, D]: one run per g.
+      const int64_t from = op.from[i] * page_bytes, to = op.to[i] * page_bytes;
+      const int64_t key_run = op.slots[i] * element, value_run = key_run * op.pages.D;
+      for (int64_t row = 0; row < op.pages.G * op.pages.D; ++row) {
+        const int64_t at = row * kKvPageSize * element;
+        std::memcpy(keys + to + at, keys + from + at, static_cast<size_t>(key_run));
+      }
+      for (int64_t g = 0; g < op.pages.G; ++g) {
+        const int64_t at = g * kKvPageSize * op.pages.D * element;
+        std::memcpy(values + to + at, values + from + at, static_cast<size_t>(value_run));
+      }
+    }
+  }
+}
 
 }  // namespace
 

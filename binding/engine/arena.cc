@@ -1,10 +1,11 @@
-// Blocks come straight from the operating system: zeroed, in huge pages where it offers them, and given back at once.
+// Host blocks come straight from the operating system: zeroed, in huge pages where it offers them, and given back at once.
 #include "engine/arena.h"
 
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <utility>
@@ -17,6 +18,7 @@ namespace {
 constexpr int64_t kUnknown = std::numeric_limits<int64_t>::max();
 constexpr size_t kCheckedFrom = 64u << 20;  // blocks below this are not compared with the memory available
 constexpr size_t kHugePage = 2u << 20;
+constexpr size_t kPage = 4096;
 
 // The first integer of a file, or kUnknown ("max", no such file).
 int64_t read_number(const char* path) {
@@ -64,25 +66,58 @@ std::string mebibytes(int64_t bytes) {
                                        "; use fewer tokens per micro-batch, fewer KV pages or a smaller model");
 }
 
+class HostMemory final : public Memory {
+ public:
+  void* allocate(size_t bytes, const std::string& what) override;
+  void release(void* block, size_t bytes) noexcept override { ::munmap(block, rounded(bytes)); }
+  bool on_host() const override { return true; }
+  void zero(void* to, size_t bytes) override { std::memset(to, 0, bytes); }
+  void copy(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void upload(void* to, const void* from_host, size_t bytes) override { std::memcpy(to, from_host, bytes); }
+  void download(void* to_host, const void* from, size_t bytes) override { std::memcpy(to_host, from, bytes); }
+
+ private:
+  static size_t rounded(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+};
+
+void* HostMemory::allocate(size_t bytes, const std::string& what) {
+  // Without this check Linux hands out what it does not have and kills the process when the pages are touched.
+  if (bytes >= kCheckedFrom && static_cast<int64_t>(bytes) > available_memory()) out_of_memory(bytes, what);
+  const size_t length = rounded(bytes);
+  void* block = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (block == MAP_FAILED) out_of_memory(bytes, what);
+#ifdef MADV_HUGEPAGE
+  // Advice only: without huge pages the block works the same, more slowly.
+  if (length >= 2 * kHugePage) static_cast<void>(::madvise(block, length, MADV_HUGEPAGE));
+#endif
+  return block;
+}
+
 }  // namespace
+
+bool host_all_finite(const float* values, size_t count) {
+  uint32_t bad = 0;
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, values + i, sizeof bits);
+    bad |= static_cast<uint32_t>((bits & 0x7f800000u) == 0x7f800000u);
+  }
+  return bad == 0;
+}
+
+std::shared_ptr<Memory> host_memory() {
+  static const std::shared_ptr<Memory> memory = std::make_shared<HostMemory>();
+  return memory;
+}
 
 int64_t available_memory() {
   return std::min(machine_available(), group_available());
 }
 
-Buffer::Buffer(size_t bytes, const std::string& what) {
+Buffer::Buffer(size_t bytes, const std::string& what, std::shared_ptr<Memory> memory) : memory_(std::move(memory)) {
   if (bytes == 0) return;
-  // Without this check Linux hands out what it does not have and kills the process when the pages are touched.
-  if (bytes >= kCheckedFrom && static_cast<int64_t>(bytes) > available_memory()) out_of_memory(bytes, what);
-  const size_t rounded = (bytes + 4095) / 4096 * 4096;
-  void* block = ::mmap(nullptr, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (block == MAP_FAILED) out_of_memory(bytes, what);
-#ifdef MADV_HUGEPAGE
-  // Advice only: without huge pages the block works the same, more slowly.
-  if (rounded >= 2 * kHugePage) static_cast<void>(::madvise(block, rounded, MADV_HUGEPAGE));
-#endif
-  data_ = static_cast<std::byte*>(block);
-  bytes_ = rounded;
+  data_ = static_cast<std::byte*>(memory_->allocate(bytes, what));
+  bytes_ = bytes;
 }
 
 Buffer::~Buffer() {
@@ -90,11 +125,14 @@ Buffer::~Buffer() {
 }
 
 Buffer::Buffer(Buffer&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+    : memory_(std::move(other.memory_)),
+      data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   if (this != &other) {
     release();
+    memory_ = std::move(other.memory_);
     data_ = std::exchange(other.data_, nullptr);
     bytes_ = std::exchange(other.bytes_, 0);
   }
@@ -102,7 +140,7 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 }
 
 void Buffer::release() noexcept {
-  if (data_ != nullptr) ::munmap(data_, bytes_);
+  if (data_ != nullptr) memory_->release(data_, bytes_);
   data_ = nullptr;
   bytes_ = 0;
 }
@@ -110,7 +148,7 @@ void Buffer::release() noexcept {
 void Arena::reserve(size_t bytes, const std::string& what) {
   if (bytes <= block_.size()) return;
   block_ = Buffer();  // first, so that old and new never exist together
-  block_ = Buffer(bytes, what);
+  block_ = Buffer(bytes, what, memory_);
 }
 
 }  // namespace toolgrad

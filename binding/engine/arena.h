@@ -8,18 +8,22 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
+
+#include "engine/memory.h"
 
 namespace toolgrad {
 
 constexpr size_t kAlignment = 64;  // of every block and every array taken from one
 
-/// A block of zeroed memory on the host, 64-byte aligned. Move-only. Pages are touched lazily by the operating system.
+/// A block of zeroed memory, 64-byte aligned. Move-only. On the host, pages are touched lazily by the operating system.
 class Buffer {
  public:
   Buffer() = default;
   /// `what` names the purpose in the error ("weights", "activations of 512 tokens").
-  Buffer(size_t bytes, const std::string& what);
+  Buffer(size_t bytes, const std::string& what, std::shared_ptr<Memory> memory = host_memory());
   ~Buffer();
   Buffer(Buffer&& other) noexcept;
   Buffer& operator=(Buffer&& other) noexcept;
@@ -33,6 +37,7 @@ class Buffer {
 
  private:
   void release() noexcept;
+  std::shared_ptr<Memory> memory_;
   std::byte* data_ = nullptr;
   size_t bytes_ = 0;
 };
@@ -43,6 +48,7 @@ int64_t available_memory();
 
 class Arena {
  public:
+  explicit Arena(std::shared_ptr<Memory> memory = host_memory()) : memory_(std::move(memory)) {}
   /// Runs plan(arena) measuring, grows the block if needed, runs it again for real.
   template <class Plan>
   void plan(const std::string& what, Plan&& run) {
@@ -79,6 +85,7 @@ class Arena {
  private:
   void reserve(size_t bytes, const std::string& what);
 
+  std::shared_ptr<Memory> memory_;
   Buffer block_;
   size_t used_ = 0;
   bool measuring_ = true;

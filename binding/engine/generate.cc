@@ -35,6 +35,26 @@ std::vector<std::vector<Piece>> cut_into_chunks(const std::vector<StepRow>& rows
   return chunks;
 }
 
+// The arrays of the sampler in the memory of the ops, for `rows` rows at a time.
+struct SampleArrays {
+  float *logits = nullptr, *temperature = nullptr, *top_p = nullptr, *min_p = nullptr, *logprob = nullptr;
+  int32_t *top_k = nullptr, *token = nullptr;
+  SampleKey* keys = nullptr;
+  int64_t rows = 0;
+
+  void plan(Arena& arena, int64_t at_once, int64_t V) {
+    rows = at_once;
+    logits = arena.take<float>(rows * V);
+    temperature = arena.take<float>(rows);
+    top_p = arena.take<float>(rows);
+    min_p = arena.take<float>(rows);
+    logprob = arena.take<float>(rows);
+    top_k = arena.take<int32_t>(rows);
+    token = arena.take<int32_t>(rows);
+    keys = arena.take<SampleKey>(rows);
+  }
+};
+
 // The token batch of one chunk and the rows of it that are sampled.
 struct Chunk {
   std::vector<int32_t> ids, positions, q_start{0}, kv_len, page_start, page_table;
@@ -61,17 +81,19 @@ struct Chunk {
   }
 
   TokenBatch batch() const {
-    const auto S = static_cast<int64_t>(kv_len.size()), T = static_cast<int64_t>(ids.size());
-    return {ids.data(), positions.data(), {q_start.data(), kv_len.data(), page_start.data(), page_table.data(), S, T}};
+    const auto S = static_cast<int64_t>(kv_len.size());
+    return {ids.data(), positions.data(),
+            sequence_map(q_start.data(), kv_len.data(), page_start.data(), page_table.data(), S)};
   }
 };
 
 void sample_rows(Model& model, const std::vector<StepRow>& rows, const KvPlan& plan, const Chunk& chunk,
-                 const HeadArrays& arrays, float* logits, int64_t at_once, StepResult* result) {
+                 const HeadArrays& arrays, const SampleArrays& on, StepResult* result) {
+  Memory& memory = *model.ops().memory();
   const auto R = static_cast<int64_t>(chunk.sampled_row.size());
   const PackedMatrix head = model.parameters().weight(model.parameters().layout().head());
-  for (int64_t first = 0; first < R; first += at_once) {
-    const int64_t count = std::min(at_once, R - first);
+  for (int64_t first = 0; first < R; first += on.rows) {
+    const int64_t count = std::min(on.rows, R - first);
     std::vector<float> temperature, top_p, min_p;
     std::vector<int32_t> top_k;
     std::vector<SampleKey> keys;
@@ -85,36 +107,44 @@ void sample_rows(Model& model, const std::vector<StepRow>& rows, const KvPlan& p
       keys.push_back(row.key);
       keys.back().position = static_cast<uint32_t>(plan.rows[index].length_after);
     }
-    model.ops().linear_forward({arrays.hidden + first * head.cols, head, nullptr, nullptr, logits, count});
-    const size_t done = result->tokens.size();
-    result->tokens.resize(done + static_cast<size_t>(count));
-    result->logprobs.resize(done + static_cast<size_t>(count));
-    model.ops().sample({logits, temperature.data(), top_k.data(), top_p.data(), min_p.data(), keys.data(),
-                        result->tokens.data() + done, result->logprobs.data() + done, count, head.rows});
+    memory.upload(on.temperature, temperature);
+    memory.upload(on.top_k, top_k);
+    memory.upload(on.top_p, top_p);
+    memory.upload(on.min_p, min_p);
+    memory.upload(on.keys, keys);
+    model.ops().linear_forward({arrays.hidden + first * head.cols, head, nullptr, nullptr, on.logits, count});
+    model.ops().sample(
+        {on.logits, on.temperature, on.top_k, on.top_p, on.min_p, on.keys, on.token, on.logprob, count, head.rows});
+    const OnHost<int32_t> token(memory, on.token, count);
+    const OnHost<float> logprob(memory, on.logprob, count);
+    result->tokens.insert(result->tokens.end(), token.data(), token.data() + count);
+    result->logprobs.insert(result->logprobs.end(), logprob.data(), logprob.data() + count);
   }
 }
 
 void run_chunk(Model& model, KvCache& cache, const std::vector<StepRow>& rows, const KvPlan& plan, const Chunk& chunk,
                AdapterUse use, StepResult* result) {
   const ModelShape& shape = model.shape();
-  const TokenBatch batch = chunk.batch();
+  const TokenBatch host = chunk.batch();
   const auto R = static_cast<int64_t>(chunk.sampled_row.size());
   const int64_t logit_rows = std::clamp<int64_t>(kLogitBytes / (4 * shape.V), 1, std::max<int64_t>(R, 1));
   Activations activations;
   activations.adapter = model.adapter(use);
+  StagedBatch staged;
   HeadArrays arrays;
-  float* logits = nullptr;
-  model.plan_arena("a step over " + std::to_string(batch.map.T) + " tokens", [&](Arena& arena) {
-    activations.plan_inference(arena, shape, batch.map.T);
+  SampleArrays samples;
+  model.plan_arena("a step over " + std::to_string(host.map.T) + " tokens", [&](Arena& arena) {
+    staged.plan(arena, host);
+    activations.plan_inference(arena, shape, host.map.T);
     if (R == 0) return;
     arrays.plan(arena, shape, R, false);
-    logits = arena.take<float>(logit_rows * shape.V);
+    samples.plan(arena, logit_rows, shape.V);
   });
   for (int64_t l = 0; l < shape.L; ++l) activations.layers[static_cast<size_t>(l)].pages = cache.layer(l);
-  model.transformer().forward(batch, activations, 0);
+  model.transformer().forward(staged.upload(*model.ops().memory(), host), activations, 0);
   if (R == 0) return;
-  model.loss_head().gather(activations.x, chunk.sampled_token.data(), R, arrays);
-  sample_rows(model, rows, plan, chunk, arrays, logits, logit_rows, result);
+  model.loss_head().gather(activations.x, chunk.sampled_token, arrays);
+  sample_rows(model, rows, plan, chunk, arrays, samples, result);
 }
 
 }  // namespace

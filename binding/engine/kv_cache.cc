@@ -4,7 +4,6 @@
 // a sequence replaces by a copy stays the sequence's until commit.
 #include "engine/kv_cache.h"
 
-#include <cstring>
 #include <string>
 
 #include "engine/error.h"
@@ -18,15 +17,17 @@ int64_t pages_of(int64_t tokens) {
 
 }  // namespace
 
-KvCache::KvCache(const ModelShape& shape, DType dtype, int64_t pages)
-    : layers_(shape.L),
+KvCache::KvCache(Ops& ops, const ModelShape& shape, DType dtype, int64_t pages)
+    : ops_(ops),
+      layers_(shape.L),
       G_(shape.G),
       D_(shape.D),
       total_(pages),
       dtype_(dtype),
       page_bytes_(static_cast<size_t>(shape.kv_width() * kKvPageSize) * dtype_size(dtype)),
       memory_(page_bytes_ * static_cast<size_t>(2 * shape.L * pages),
-              "a KV cache of " + std::to_string(pages) + " pages of " + std::to_string(kKvPageSize) + " tokens"),
+              "a KV cache of " + std::to_string(pages) + " pages of " + std::to_string(kKvPageSize) + " tokens",
+              ops.memory()),
       references_(static_cast<size_t>(pages)) {
   for (int64_t page = pages - 1; page >= 0; --page) free_.push_back(static_cast<int32_t>(page));
 }
@@ -193,34 +194,18 @@ KvPlan KvCache::reserve(const std::vector<KvAppend>& appends, int64_t epoch) {
                                  " are free; free sequences or open a larger cache");
 }
 
-std::byte* KvCache::page_data(int64_t layer, int side, int32_t page) const {
-  return memory_.data() + page_bytes_ * static_cast<size_t>((layer * 2 + side) * total_ + page);
-}
-
 void KvCache::prepare(const KvPlan& plan) {
-  const size_t element = dtype_size(dtype_);
-  for (int64_t l = 0; l < layers_; ++l) {
-    for (const KvPlan::Row& row : plan.rows) {
-      for (const int32_t page : row.fresh) {
-        std::memset(page_data(l, 0, page), 0, page_bytes_);
-        std::memset(page_data(l, 1, page), 0, page_bytes_);
-      }
-    }
-    for (const KvPlan::Copy& copy : plan.copies) {
-      // Keys are [G, D, slot]: a run of slots per (g, d). Values are [G, slot, D]: one run per g.
-      const std::byte *keys = page_data(l, 0, copy.from), *values = page_data(l, 1, copy.from);
-      std::byte *keys_to = page_data(l, 0, copy.to), *values_to = page_data(l, 1, copy.to);
-      const size_t key_run = static_cast<size_t>(copy.slots) * element;
-      for (int64_t row = 0; row < G_ * D_; ++row) {
-        const size_t offset = static_cast<size_t>(row * kKvPageSize) * element;
-        std::memcpy(keys_to + offset, keys + offset, key_run);
-      }
-      for (int64_t g = 0; g < G_; ++g) {
-        const size_t offset = static_cast<size_t>(g * kKvPageSize * D_) * element;
-        std::memcpy(values_to + offset, values + offset, key_run * static_cast<size_t>(D_));
-      }
-    }
+  std::vector<int32_t> fresh, from, to, slots;
+  for (const KvPlan::Row& row : plan.rows) fresh.insert(fresh.end(), row.fresh.begin(), row.fresh.end());
+  for (const KvPlan::Copy& copy : plan.copies) {
+    from.push_back(copy.from);
+    to.push_back(copy.to);
+    slots.push_back(static_cast<int32_t>(copy.slots));
   }
+  if (fresh.empty() && from.empty()) return;
+  ops_.kv_prepare({layer(0), layers_, 2 * static_cast<int64_t>(page_bytes_) * total_, fresh.data(),
+                   static_cast<int64_t>(fresh.size()), from.data(), to.data(), slots.data(),
+                   static_cast<int64_t>(from.size())});
 }
 
 void KvCache::commit(const KvPlan& plan) {
@@ -245,7 +230,8 @@ void KvCache::roll_back(const KvPlan& plan) {
 }
 
 KvPages KvCache::layer(int64_t l) const {
-  return {page_data(l, 0, 0), page_data(l, 1, 0), dtype_, G_ * D_ * kKvPageSize, G_, D_};
+  std::byte* keys = memory_.data() + page_bytes_ * static_cast<size_t>(2 * l * total_);
+  return {keys, keys + page_bytes_ * static_cast<size_t>(total_), dtype_, G_ * D_ * kKvPageSize, G_, D_};
 }
 
 }  // namespace toolgrad

@@ -46,8 +46,8 @@ struct KvPlan {
 
 class KvCache {
  public:
-  /// `pages` >= 1 pages in every layer. Error{"ERR_OUT_OF_MEMORY"}.
-  KvCache(const ModelShape& shape, DType dtype, int64_t pages);
+  /// `pages` >= 1 pages in every layer, in the memory of `ops`, which must outlive the cache. Error{"ERR_OUT_OF_MEMORY"}.
+  KvCache(Ops& ops, const ModelShape& shape, DType dtype, int64_t pages);
 
   int64_t pages_total() const { return total_; }
   int64_t pages_free() const;
@@ -93,8 +93,8 @@ class KvCache {
   void release(int32_t seq);
   int32_t take_page();
   void drop_page(int32_t page);
-  std::byte* page_data(int64_t layer, int side, int32_t page) const;
 
+  Ops& ops_;
   int64_t layers_, G_, D_, total_;
   DType dtype_;
   size_t page_bytes_;

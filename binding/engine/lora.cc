@@ -54,7 +54,7 @@ ParameterLayout lora_layout(const ParameterLayout& base, const LoraOptions& opti
 LoraAdapter::LoraAdapter(Ops& ops, const ParameterLayout& base, const LoraOptions& options, bool trainable)
     : scaling_(static_cast<float>(options.scaling)),
       exact_scaling_(options.scaling),
-      parameters_(lora_layout(base, options), DType::kF32, trainable, "adapter weights") {
+      parameters_(lora_layout(base, options), DType::kF32, trainable, "adapter weights", ops.memory()) {
   int next = 0;
   for (const Parameter& p : base.all()) {
     pairs_.emplace_back();
@@ -89,7 +89,7 @@ void LoraAdapter::load(Ops& ops, const std::string& path) {
   for (const Parameter& p : all) {
     values.emplace_back(static_cast<size_t>(p.elements()));
     file->read_f32(p.name, p.shape(), values.back().data());
-    if (ops.all_finite(values.back().data(), p.elements())) continue;
+    if (host_all_finite(values.back().data(), values.back().size())) continue;
     throw Error("ERR_NOT_FINITE", path + ": expected finite values in tensor \"" + p.name +
                                       "\" but found NaN or infinity; the adapter has diverged or the file is damaged");
   }

@@ -1,13 +1,13 @@
 // Gathering, head ops, scattering; see loss_head.h.
 #include "engine/loss_head.h"
 
-#include <cstring>
-
 #include "engine/error.h"
 
 namespace toolgrad {
 
 void HeadArrays::plan(Arena& arena, const ModelShape& s, int64_t R, bool backward) {
+  row_index = arena.take<int32_t>(R);
+  labels = arena.take<int32_t>(R);
   x = arena.take<float>(R * s.C);
   hidden = arena.take<float>(R * s.C);
   rstd = arena.take<float>(R);
@@ -21,14 +21,16 @@ void HeadArrays::plan(Arena& arena, const ModelShape& s, int64_t R, bool backwar
   dx = arena.take<float>(R * s.C);
 }
 
-void LossHead::gather(const float* x, const int32_t* row_of, int64_t R, HeadArrays& arrays) const {
-  const int64_t C = shape_.C;
-  for (int64_t r = 0; r < R; ++r)
-    std::memcpy(arrays.x + r * C, x + row_of[r] * C, static_cast<size_t>(C) * sizeof(float));
+void LossHead::gather(const float* x, const std::vector<int32_t>& row_of, HeadArrays& arrays) const {
+  const int64_t C = shape_.C, R = static_cast<int64_t>(row_of.size());
+  Memory& memory = *ops_.memory();
+  memory.upload(arrays.row_index, row_of);
+  ops_.gather_rows({x, arrays.row_index, arrays.x, R, C});
   const float* weight = parameters_.vector(parameters_.layout().final_norm());
   ops_.rms_norm_forward({arrays.x, weight, arrays.hidden, arrays.rstd, R, C, shape_.norm_eps});
   bool sound = ops_.all_finite(arrays.hidden, R * C);
-  for (int64_t r = 0; r < R; ++r) sound = sound && arrays.rstd[r] > 0;  // 0: the sum of squares overflowed
+  const OnHost<float> rstd(memory, arrays.rstd, R);
+  for (int64_t r = 0; r < R; ++r) sound = sound && rstd[r] > 0;  // 0: the sum of squares overflowed
   if (!sound)
     throw Error("ERR_NOT_FINITE",
                 "Expected finite hidden states after the last layer but found NaN, infinity or values too large to "
@@ -38,12 +40,13 @@ void LossHead::gather(const float* x, const int32_t* row_of, int64_t R, HeadArra
 void LossHead::gather(const float* x, const HeadRows& rows, HeadArrays& arrays) const {
   std::vector<int32_t> row_of(rows.tokens);
   for (int32_t& row : row_of) --row;
-  gather(x, row_of.data(), rows.R(), arrays);
+  gather(x, row_of, arrays);
 }
 
 void LossHead::forward(const float* x, const HeadRows& rows, float temperature, HeadArrays& arrays) const {
   gather(x, rows, arrays);
-  ops_.head_forward({arrays.hidden, parameters_.weight(parameters_.layout().head()), rows.labels.data(), temperature,
+  ops_.memory()->upload(arrays.labels, rows.labels);
+  ops_.head_forward({arrays.hidden, parameters_.weight(parameters_.layout().head()), arrays.labels, temperature,
                      arrays.logprob, arrays.entropy, arrays.lse, rows.R()});
 }
 
@@ -53,7 +56,7 @@ void LossHead::backward(const HeadRows& rows, float temperature, HeadArrays& arr
 }
 
 void LossHead::backward_vocabulary(const HeadRows& rows, float temperature, HeadArrays& arrays) const {
-  ops_.head_backward({arrays.hidden, parameters_.weight(parameters_.layout().head()), rows.labels.data(), temperature,
+  ops_.head_backward({arrays.hidden, parameters_.weight(parameters_.layout().head()), arrays.labels, temperature,
                       arrays.lse, arrays.entropy, arrays.d_logprob, arrays.d_entropy, arrays.dhidden,
                       parameters_.head_gradient(), rows.R()});
 }
@@ -63,11 +66,7 @@ void LossHead::backward_norm(const HeadRows& rows, HeadArrays& arrays, float* dx
   const int norm = parameters_.layout().final_norm();
   ops_.rms_norm_backward({arrays.dhidden, arrays.x, parameters_.vector(norm), arrays.rstd, arrays.dx,
                           parameters_.vector_gradient(norm), rows.R(), C, false});
-  std::memset(dx, 0, static_cast<size_t>(T * C) * sizeof(float));
-  for (int64_t r = 0; r < rows.R(); ++r) {
-    const int64_t row = rows.tokens[static_cast<size_t>(r)] - 1;
-    std::memcpy(dx + row * C, arrays.dx + r * C, static_cast<size_t>(C) * sizeof(float));
-  }
+  ops_.scatter_rows({arrays.dx, arrays.row_index, dx, rows.R(), T, C});
 }
 
 }  // namespace toolgrad

@@ -35,7 +35,9 @@ struct HeadRows {
   }
 };
 
+/// Arrays of the ops' memory.
 struct HeadArrays {
+  int32_t *row_index = nullptr, *labels = nullptr;               // [R]
   float *x = nullptr, *hidden = nullptr;                         // [R, C] before and after the final norm
   float* rstd = nullptr;                                         // [R]
   float *logprob = nullptr, *entropy = nullptr, *lse = nullptr;  // [R]
@@ -52,7 +54,7 @@ class LossHead {
 
   /// Final norm of the given rows of x [T, C] into arrays.hidden. Error{"ERR_NOT_FINITE"} when a row is not finite or too
   /// large to be normalised: the vocabulary softmax would hide it.
-  void gather(const float* x, const int32_t* row_of, int64_t R, HeadArrays& arrays) const;
+  void gather(const float* x, const std::vector<int32_t>& row_of, HeadArrays& arrays) const;
   /// The same for the rows that predict the given tokens.
   void gather(const float* x, const HeadRows& rows, HeadArrays& arrays) const;
   /// Log-prob, entropy and lse of the wanted tokens, from the residual stream after the last layer.

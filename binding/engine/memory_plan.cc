@@ -8,15 +8,25 @@
 
 namespace toolgrad {
 
+namespace {
+
+// The staged batch: ids and positions, and per sequence three numbers and its pages; a sequence has one page at least.
+void plan_batch(Arena& arena, int64_t T, int64_t pages) {
+  arena.take<int32_t>(2 * T + 4 * pages + 1);
+}
+
+}  // namespace
+
 int64_t training_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t R, int64_t pages) {
   return static_cast<int64_t>(Arena::measure([&](Arena& arena) {
     Activations activations;
     BackwardScratch scratch;
     HeadArrays head;
+    plan_batch(arena, T, pages);
     activations.plan_training(arena, shape, dtype, T, pages);
     scratch.plan(arena, shape, T);
     head.plan(arena, shape, R, true);
-    if (shape.value_head) ValueArrays().plan(arena, shape, T, R, true);
+    if (shape.value_head) ValueArrays().plan(arena, shape, R, true);
   }));
 }
 
@@ -24,6 +34,7 @@ int64_t scoring_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t R
   return static_cast<int64_t>(Arena::measure([&](Arena& arena) {
     Activations activations;
     HeadArrays head;
+    plan_batch(arena, T, pages);
     activations.plan_scoring(arena, shape, dtype, T, pages);
     head.plan(arena, shape, R, false);
     if (shape.value_head) arena.take<float>(R);  // values() needs one number a row more than score()

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "backend.h"
 #include "engine/error.h"
 #include "engine/philox.h"
 
@@ -47,8 +48,8 @@ void check_names(const ModelWeights& weights, const ParameterLayout& layout) {
 }
 
 // NaN and infinity are refused at the door: a softmax over the vocabulary would hide them.
-void check_finite(Ops& ops, const Parameter& p, const std::vector<float>& values) {
-  if (ops.all_finite(values.data(), static_cast<int64_t>(values.size()))) return;
+void check_finite(const Parameter& p, const std::vector<float>& values) {
+  if (host_all_finite(values.data(), values.size())) return;
   throw Error("ERR_NOT_FINITE", "Expected finite values for parameter " + p.name + " but found NaN or infinity");
 }
 
@@ -73,15 +74,28 @@ void check_same_model(const Model& to, const Model& from) {
          "other layers, heads, RoPE, norm or longest length with the same first parameters");
 }
 
+std::unique_ptr<Ops> make_ops(const ModelShape& shape, const ModelOptions& options, ThreadPool& pool) {
+  if (options.cuda < 0) return make_cpu_ops(options.isa, pool);
+  if (options.dtype != DType::kBF16)
+    throw Error("ERR_DTYPE",
+                std::string("Expected bfloat16 weights on a GPU, whose tensor cores read nothing wider, but "
+                            "found ") +
+                    dtype_name(options.dtype) + ": open the model with dtype bfloat16, or on the CPU");
+  if (shape.D % 8 != 0 || shape.D > 128)
+    throw Error("ERR_MODEL_SHAPE", "Expected a head size on a GPU that is a multiple of 8 up to 128 but found " +
+                                       std::to_string(shape.D) + ": open the model on the CPU");
+  return make_cuda_ops(options.cuda);
+}
+
 }  // namespace
 
 Model::Model(const ModelShape& shape, const ModelOptions& options)
     : shape_(shape),
       options_(options),
       pool_(options.threads),
-      ops_(make_cpu_ops(options.isa, pool_)),
-      parameters_(shape, options.dtype, options.trainable && options.lora.rank == 0),
-      rope_(shape),
+      ops_(make_ops(shape, options, pool_)),
+      parameters_(shape, options.dtype, options.trainable && options.lora.rank == 0, ops_->memory()),
+      rope_(shape, ops_->memory()),
       transformer_(shape_, parameters_, *ops_, rope_),
       head_(shape_, parameters_, *ops_),
       value_head_(shape_, parameters_, *ops_, head_) {
@@ -154,7 +168,7 @@ void Model::load(const ModelWeights& weights) {
       const int64_t rows = std::min(kRowsAtOnce, p.rows - row);
       values.resize(static_cast<size_t>(rows * p.cols));
       weights.read_f32_rows(p.name, p.shape(), row, rows, values.data());
-      check_finite(*ops_, p, values);
+      check_finite(p, values);
       parameters_.set_rows(*ops_, static_cast<int>(i), row, rows, values.data());
     }
   }
@@ -227,17 +241,21 @@ void Model::score(const PackedBatch& batch, float temperature, const uint8_t* wa
     rope_.grow(sequences.longest());
     Activations activations;
     activations.adapter = adapter(use);
+    StagedBatch staged;
     HeadArrays arrays;
     plan_arena(tokens_text("scoring ", part.T), [&](Arena& arena) {
+      staged.plan(arena, sequences.batch());
       activations.plan_scoring(arena, shape_, options_.dtype, part.T, sequences.pages());
       arrays.plan(arena, shape_, rows.R(), false);
     });
-    transformer_.forward(sequences.batch(), activations, sequences.pages());
+    transformer_.forward(staged.upload(*ops_->memory(), sequences.batch()), activations, sequences.pages());
     head_.forward(activations.x, rows, temperature, arrays);
+    const OnHost<float> logprob(*ops_->memory(), arrays.logprob, rows.R());
+    const OnHost<float> entropy(*ops_->memory(), arrays.entropy, rows.R());
     for (int64_t r = 0; r < rows.R(); ++r) {
       const int64_t t = base + rows.tokens[static_cast<size_t>(r)];
-      logprobs[t] = arrays.logprob[r];
-      entropies[t] = arrays.entropy[r];
+      logprobs[t] = logprob[r];
+      entropies[t] = entropy[r];
     }
   }
 }
@@ -257,41 +275,49 @@ void Model::values(const PackedBatch& batch, const uint8_t* wanted, float* value
     const WholeSequences sequences(part.tokens, part.seq_starts, part.S);
     rope_.grow(sequences.longest());
     Activations activations;
+    StagedBatch staged;
     ValueArrays arrays;
     plan_arena(tokens_text("values of ", part.T), [&](Arena& arena) {
+      staged.plan(arena, sequences.batch());
       activations.plan_scoring(arena, shape_, options_.dtype, part.T, sequences.pages());
-      arrays.plan(arena, shape_, part.T, rows.R(), false);
+      arrays.plan(arena, shape_, rows.R(), false);
     });
-    transformer_.forward(sequences.batch(), activations, sequences.pages());
+    transformer_.forward(staged.upload(*ops_->memory(), sequences.batch()), activations, sequences.pages());
     value_head_.forward(activations.x, rows, arrays);
-    for (int64_t r = 0; r < rows.R(); ++r) values[base + rows.tokens[static_cast<size_t>(r)]] = arrays.value[r];
+    const OnHost<float> value(*ops_->memory(), arrays.value, rows.R());
+    for (int64_t r = 0; r < rows.R(); ++r) values[base + rows.tokens[static_cast<size_t>(r)]] = value[r];
   }
 }
 
 void Model::rows_after_forward(const PackedBatch& batch, const int32_t* positions, int64_t n, HeadArrays& arrays,
-                               AdapterUse use) {
+                               AdapterUse use, float** logits) {
   const WholeSequences sequences(batch.tokens, batch.seq_starts, batch.S);
   rope_.grow(sequences.longest());
   Activations activations;
   activations.adapter = adapter(use);
+  StagedBatch staged;
   plan_arena(tokens_text("a forward pass over ", batch.T), [&](Arena& arena) {
+    staged.plan(arena, sequences.batch());
     activations.plan_scoring(arena, shape_, options_.dtype, batch.T, sequences.pages());
     arrays.plan(arena, shape_, n, false);
+    if (logits != nullptr) *logits = arena.take<float>(n * shape_.V);
   });
-  transformer_.forward(sequences.batch(), activations, sequences.pages());
-  head_.gather(activations.x, positions, n, arrays);
+  transformer_.forward(staged.upload(*ops_->memory(), sequences.batch()), activations, sequences.pages());
+  head_.gather(activations.x, std::vector<int32_t>(positions, positions + n), arrays);
 }
 
 void Model::logits(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out, AdapterUse use) {
   HeadArrays arrays;
-  rows_after_forward(batch, positions, n, arrays, use);
-  ops_->linear_forward({arrays.hidden, parameters_.weight(parameters_.layout().head()), nullptr, nullptr, out, n});
+  float* logits = nullptr;
+  rows_after_forward(batch, positions, n, arrays, use, &logits);
+  ops_->linear_forward({arrays.hidden, parameters_.weight(parameters_.layout().head()), nullptr, nullptr, logits, n});
+  ops_->memory()->download(static_cast<void*>(out), logits, static_cast<size_t>(n * shape_.V) * sizeof(float));
 }
 
 void Model::hidden(const PackedBatch& batch, const int32_t* positions, int64_t n, float* out, AdapterUse use) {
   HeadArrays arrays;
-  rows_after_forward(batch, positions, n, arrays, use);
-  std::memcpy(out, arrays.hidden, static_cast<size_t>(n * shape_.C) * sizeof(float));
+  rows_after_forward(batch, positions, n, arrays, use, nullptr);
+  ops_->memory()->download(static_cast<void*>(out), arrays.hidden, static_cast<size_t>(n * shape_.C) * sizeof(float));
 }
 
 PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& inputs, const PolicyLossOptions& options,
@@ -309,33 +335,36 @@ PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& in
   Activations activations;
   activations.adapter = adapter(AdapterUse::kOn);
   BackwardScratch scratch;
+  StagedBatch staged;
   HeadArrays arrays;
   ValueArrays value_arrays;
-  float *entropies = nullptr, *d_logprob = nullptr, *d_entropy = nullptr;
   plan_arena(tokens_text("a training pass over ", batch.T), [&](Arena& arena) {
+    staged.plan(arena, sequences.batch());
     activations.plan_training(arena, shape_, options_.dtype, batch.T, sequences.pages());
     scratch.plan(arena, shape_, batch.T);
     arrays.plan(arena, shape_, rows.R(), true);
-    entropies = arena.take<float>(batch.T);
-    d_logprob = arena.take<float>(batch.T);
-    d_entropy = arena.take<float>(batch.T);
-    if (value != nullptr) value_arrays.plan(arena, shape_, batch.T, value_rows.R(), true);
+    if (value != nullptr) value_arrays.plan(arena, shape_, value_rows.R(), true);
   });
-  std::memset(logprobs, 0, static_cast<size_t>(batch.T) * sizeof(float));
-  std::memset(entropies, 0, static_cast<size_t>(batch.T) * sizeof(float));
-  if (rows.R() > 0 || critic) transformer_.forward(sequences.batch(), activations, sequences.pages());
+  Memory& memory = *ops_->memory();
+  const auto T = static_cast<size_t>(batch.T);
+  std::vector<float> entropies(T), d_logprob_t(T), d_entropy_t(T);
+  std::memset(logprobs, 0, T * sizeof(float));
+  const TokenBatch tokens = staged.upload(memory, sequences.batch());
+  if (rows.R() > 0 || critic) transformer_.forward(tokens, activations, sequences.pages());
   if (rows.R() > 0) head_.forward(activations.x, rows, inputs.temperature, arrays);
   if (critic) value_head_.forward(activations.x, value_rows, value_arrays);
+  const OnHost<float> logprob(memory, arrays.logprob, rows.R());
+  const OnHost<float> entropy(memory, arrays.entropy, rows.R());
   for (int64_t r = 0; r < rows.R(); ++r) {
-    const int32_t t = rows.tokens[static_cast<size_t>(r)];
-    logprobs[t] = arrays.logprob[r];
-    entropies[t] = arrays.entropy[r];
+    const auto t = static_cast<size_t>(rows.tokens[static_cast<size_t>(r)]);
+    logprobs[t] = logprob[r];
+    entropies[t] = entropy[r];
   }
   PolicyLossResult result;
-  result.d_logprob = d_logprob;
-  result.d_entropy = d_entropy;
+  result.d_logprob = d_logprob_t.data();
+  result.d_entropy = d_entropy_t.data();
   policy_loss(options,
-              {batch.T, batch.S, batch.seq_starts, logprobs, entropies, inputs.old_logprobs, inputs.ref_logprobs,
+              {batch.T, batch.S, batch.seq_starts, logprobs, entropies.data(), inputs.old_logprobs, inputs.ref_logprobs,
                inputs.advantages, inputs.weight, inputs.policy_weight},
               &result);
   if (value != nullptr) {
@@ -344,11 +373,13 @@ PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& in
   }
   if (critic && value->options.coef != 0) value_head_.backward(value_rows, value_arrays);
   if (rows.R() == 0 && !critic_moves_trunk) return result;
-  for (int64_t r = 0; r < rows.R(); ++r) {
-    const int32_t t = rows.tokens[static_cast<size_t>(r)];
-    arrays.d_logprob[r] = d_logprob[t];
-    arrays.d_entropy[r] = d_entropy[t];
+  std::vector<float> d_logprob, d_entropy;
+  for (const int32_t t : rows.tokens) {
+    d_logprob.push_back(d_logprob_t[static_cast<size_t>(t)]);
+    d_entropy.push_back(d_entropy_t[static_cast<size_t>(t)]);
   }
+  memory.upload(arrays.d_logprob, d_logprob);
+  memory.upload(arrays.d_entropy, d_entropy);
   if (critic_moves_trunk) {
     if (rows.R() > 0) head_.backward_vocabulary(rows, inputs.temperature, arrays);
     value_head_.join_hidden(value_rows, rows, arrays.dhidden, value_arrays);
@@ -356,7 +387,7 @@ PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& in
   } else {
     head_.backward(rows, inputs.temperature, arrays, scratch.dx, batch.T);
   }
-  transformer_.backward(sequences.batch(), activations, scratch);
+  transformer_.backward(tokens, activations, scratch);
   return result;
 }
 
@@ -375,7 +406,7 @@ void Model::zero_gradients() {
 }
 
 void Model::set_parameter(Parameters& of, int index, const std::vector<float>& values) {
-  check_finite(*ops_, of.layout().all()[static_cast<size_t>(index)], values);
+  check_finite(of.layout().all()[static_cast<size_t>(index)], values);
   of.set(*ops_, index, values.data());
   ++epoch_;
 }

@@ -34,6 +34,7 @@ struct ModelOptions {
   int threads = 1;
   Isa isa = Isa::kPortable;
   LoraOptions lora{};  // rank > 0: the base is frozen, and what is trained is an adapter
+  int cuda = -1;       // ordinal of the GPU that holds the model; -1: the host
 };
 
 /// S packed sequences of T tokens in all.
@@ -116,7 +117,8 @@ class Model {
   }
   const Transformer& transformer() const { return transformer_; }
   const LossHead& loss_head() const { return head_; }
-  Isa isa() const { return options_.isa; }
+  /// What computes: the name of the CPU's instruction set, or "cuda".
+  std::string kernels() const { return options_.cuda < 0 ? isa_name(options_.isa) : ops_->name(); }
   const ModelOptions& options() const { return options_; }
   /// Updates so far; any thread may ask.
   int64_t version() const { return version_.load(); }
@@ -128,7 +130,7 @@ class Model {
  private:
   void require_trainable(const char* operation) const;
   void rows_after_forward(const PackedBatch& batch, const int32_t* positions, int64_t n, HeadArrays& arrays,
-                          AdapterUse use);
+                          AdapterUse use, float** logits);
 
   ModelShape shape_;
   ModelOptions options_;
@@ -141,7 +143,7 @@ class Model {
   LossHead head_;
   ValueHead value_head_;
   Optimizer optimizer_;
-  Arena arena_;
+  Arena arena_{ops_->memory()};
   std::atomic<int64_t> version_{0};
   std::atomic<int64_t> arena_bytes_{0};
   std::atomic<int64_t> reference_bytes_{0};

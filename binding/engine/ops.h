@@ -12,6 +12,8 @@
 #include <cstdint>
 
 #include "engine/dtype.h"
+#include "engine/memory.h"
+#include "engine/philox.h"
 
 namespace toolgrad {
 
@@ -132,11 +134,33 @@ struct SequenceMap {
   int64_t S, T;
   int64_t max_q, max_kv;  // the longest run of query rows and the longest sequence: what launch shapes are made from
 };
+// The map of host arrays, its numbers filled in.
+inline SequenceMap sequence_map(const int32_t* q_start, const int32_t* kv_len, const int32_t* page_start,
+                                const int32_t* page_table, int64_t S) {
+  SequenceMap map{q_start, kv_len, page_start, page_table, S, q_start[S], 0, 0};
+  for (int64_t s = 0; s < S; ++s) {
+    const int64_t queries = q_start[s + 1] - q_start[s];
+    if (queries > map.max_q) map.max_q = queries;
+    if (kv_len[s] > map.max_kv) map.max_kv = kv_len[s];
+  }
+  return map;
+}
 // Write the new tokens' K and V (after RoPE) into their pages.
 struct KvWrite {
   const float *k, *v;  // [T, G, D]
   KvPages pages;
   SequenceMap map;
+};
+// Makes pages ready for a step, in every layer of a cache: the `fresh` pages are zeroed, then the first slots[i] tokens of
+// page from[i] are copied to page to[i]. All arrays are on the host.
+struct KvPrepare {
+  KvPages pages;   // of layer 0
+  int64_t layers;  // layer l's keys and values lie l * layer_bytes further
+  int64_t layer_bytes;
+  const int32_t* fresh;  // [fresh_count]
+  int64_t fresh_count;
+  const int32_t *from, *to, *slots;  // [copy_count]
+  int64_t copy_count;
 };
 // Causal grouped-query attention. Per (token, head): key tiles of 32 anchored at key 0; scores = fma chain over d, times
 // scale; online softmax (max, sum, output rescaled per tile) in tile order; the tail tile is masked at full width.
@@ -186,6 +210,21 @@ struct EmbeddingBackward {
   int64_t T;
 };
 
+// out[r, :] = x[rows[r], :].
+struct GatherRows {
+  const float* x;       // [., C]
+  const int32_t* rows;  // [R]
+  float* out;           // [R, C]
+  int64_t R, C;
+};
+// out[rows[r], :] = x[r, :], every other row of out is zero. No row is named twice.
+struct ScatterRows {
+  const float* x;       // [R, C]
+  const int32_t* rows;  // [R]
+  float* out;           // [T, C]
+  int64_t R, T, C;
+};
+
 // From hidden states to log-prob and entropy in tiles of kVocabTile columns: z = linear(h, W) * (1 / temperature);
 // per-tile (max, sum e^(z-max), sum z e^(z-max)) merged in tile order. [R, V] is never allocated.
 struct HeadForward {
@@ -214,10 +253,6 @@ struct HeadBackward {
 // Sampling from logits rows. The log-prob is that of the temperature distribution BEFORE top-k/top-p/min-p, computed with
 // HeadForward's tiles and merge order, so it equals HeadForward's to the bit. Greedy: temperature 0 (log-prob at 1.0).
 // Filters in the order top-k (keeps ties), top-p, min-p; 0 / 1 / 0 switch them off.
-struct SampleKey {
-  uint64_t seed;  // run seed
-  uint32_t step, prompt, sample, position;
-};
 struct Sample {
   const float* logits;       // [R, V] raw logits (no temperature)
   const float* temperature;  // [R]
@@ -243,11 +278,13 @@ struct AdamW {
   int64_t step;  // 1-based, for bias correction
 };
 
-// Scratch memory owned by the backend, grown once and reused; valid until the next op.
+// Scratch memory is owned by the backend, grown once and reused; valid until the next op. Ops are issued in order; on a
+// device that works on its own, only those that return a value wait for it.
 class Ops {
  public:
   virtual ~Ops() = default;
-  virtual const char* name() const = 0;  // "cpu-avx512", "cpu-avx2", "cpu-portable"
+  virtual const char* name() const = 0;                       // "cpu-avx512", "cpu-avx2", "cpu-portable", "cuda"
+  virtual const std::shared_ptr<Memory>& memory() const = 0;  // where the pointers of its structs point to
 
   virtual void pack(const float* src, PackedMatrix dst) = 0;  // row-major [rows, cols] -> panels (rounds to dtype)
   virtual void unpack(PackedMatrix src, float* dst) = 0;      // panels -> row-major fp32
@@ -260,16 +297,20 @@ class Ops {
   virtual void rms_norm_backward(const RmsNormBackward&) = 0;
   virtual void rope(const Rope&) = 0;
   virtual void kv_write(const KvWrite&) = 0;
+  virtual void kv_prepare(const KvPrepare&) = 0;
   virtual void attention_forward(const AttentionForward&) = 0;
   virtual void attention_backward(const AttentionBackward&) = 0;
   virtual void swiglu_forward(const SwigluForward&) = 0;
   virtual void swiglu_backward(const SwigluBackward&) = 0;
   virtual void embedding_forward(const EmbeddingForward&) = 0;
   virtual void embedding_backward(const EmbeddingBackward&) = 0;
+  virtual void gather_rows(const GatherRows&) = 0;
+  virtual void scatter_rows(const ScatterRows&) = 0;
   virtual void head_forward(const HeadForward&) = 0;
   virtual void head_backward(const HeadBackward&) = 0;
   virtual void sample(const Sample&) = 0;
   virtual void adamw(const AdamW&) = 0;
+  virtual void add(float* to, const float* x, int64_t n) = 0;    // to += x
   virtual double sum_of_squares(const float* x, int64_t n) = 0;  // fixed blocks of 4096, doubles, block order
   virtual bool all_finite(const float* x, int64_t n) = 0;
 };

@@ -60,7 +60,7 @@ int64_t read_count(const WeightFile& file, const char* key) {
 UpdateResult Optimizer::update(Ops& ops, Parameters& parameters, const AdamWOptions& options) {
   const ParameterLayout& layout = parameters.layout();
   const int64_t first = options.value_head_only ? layout.elements() - layout.value_elements() : 0;
-  if (!options.value_head_only) parameters.join_tied_gradient();
+  if (!options.value_head_only) parameters.join_tied_gradient(ops);
   const double squares = ops.sum_of_squares(parameters.gradients() + first, layout.elements() - first);
   UpdateResult result{std::sqrt(squares), false, step_};
   if (!std::isfinite(result.grad_norm))
@@ -110,9 +110,7 @@ void Optimizer::update_value_head(Ops& ops, Parameters& parameters, const AdamWO
 }
 
 void Optimizer::reset(Parameters& parameters) {
-  const auto n = static_cast<size_t>(parameters.layout().elements());
-  std::fill_n(parameters.moment1(), n, 0.0f);
-  std::fill_n(parameters.moment2(), n, 0.0f);
+  parameters.clear_moments();
   step_ = 0;
   value_step_ = 0;
 }

@@ -2,7 +2,7 @@
 #include "engine/parameters.h"
 
 #include <algorithm>
-#include <cstring>
+#include <optional>
 #include <utility>
 
 #include "engine/error.h"
@@ -114,18 +114,19 @@ ParameterBytes ParameterLayout::bytes(DType dtype, bool trainable) const {
   return bytes;
 }
 
-Parameters::Parameters(const ModelShape& shape, DType dtype, bool trainable)
-    : Parameters(ParameterLayout(shape), dtype, trainable, "weights") {}
+Parameters::Parameters(const ModelShape& shape, DType dtype, bool trainable, std::shared_ptr<Memory> memory)
+    : Parameters(ParameterLayout(shape), dtype, trainable, "weights", std::move(memory)) {}
 
-Parameters::Parameters(ParameterLayout layout, DType dtype, bool trainable, const std::string& what)
-    : layout_(std::move(layout)), dtype_(dtype), trainable_(trainable) {
+Parameters::Parameters(ParameterLayout layout, DType dtype, bool trainable, const std::string& what,
+                       std::shared_ptr<Memory> memory)
+    : layout_(std::move(layout)), dtype_(dtype), trainable_(trainable), memory_(std::move(memory)) {
   if (dtype != DType::kF32 && dtype != DType::kBF16)
     throw Error("ERR_DTYPE", std::string("Expected float32 or bfloat16 weights but found ") + dtype_name(dtype));
   const ParameterBytes bytes = layout_.bytes(dtype, trainable);
-  weights_ = Buffer(static_cast<size_t>(bytes.weights), what);
-  masters_ = Buffer(static_cast<size_t>(bytes.masters), "fp32 master weights");
-  moments_ = Buffer(static_cast<size_t>(bytes.moments), "optimizer moments");
-  gradient_ = Buffer(static_cast<size_t>(bytes.gradients), "gradients");
+  weights_ = Buffer(static_cast<size_t>(bytes.weights), what, memory_);
+  masters_ = Buffer(static_cast<size_t>(bytes.masters), "fp32 master weights", memory_);
+  moments_ = Buffer(static_cast<size_t>(bytes.moments), "optimizer moments", memory_);
+  gradient_ = Buffer(static_cast<size_t>(bytes.gradients), "gradients", memory_);
 }
 
 float* Parameters::vector_weights() const {
@@ -197,30 +198,50 @@ void Parameters::write_rows(Ops& ops, ParameterArena arena, int index, int64_t r
   if (!p.matrix) {
     float* out = arena_at(arena, p) + row0;
     const bool round = weight_arena && dtype_ == DType::kBF16 && !p.value_head;
-    for (int64_t i = 0; i < rows; ++i) out[i] = round ? bf16_to_f32(f32_to_bf16(values[i])) : values[i];
+    std::vector<float> rounded(values, values + rows);
+    for (float& value : rounded) value = round ? bf16_to_f32(f32_to_bf16(value)) : value;
+    memory_->upload(out, rounded);
     return;
   }
   PackedMatrix target = weight_arena ? weight(index) : PackedMatrix{arena_at(arena, p), DType::kF32, p.rows, p.cols};
   target.data = static_cast<std::byte*>(target.data) + row0 * p.cols * static_cast<int64_t>(dtype_size(target.dtype));
   target.rows = rows;
-  ops.pack(values, target);
+  if (memory_->on_host()) {
+    ops.pack(values, target);
+    return;
+  }
+  const size_t bytes = static_cast<size_t>(rows * p.cols) * sizeof(float);
+  const Buffer staged(bytes, "rows of " + p.name, memory_);
+  memory_->upload(staged.as<void>(), values, bytes);
+  ops.pack(staged.as<float>(), target);
 }
 
 void Parameters::read_rows(ParameterArena arena, int index, int64_t row0, int64_t rows, float* values) const {
   const Parameter& p = layout_.all()[static_cast<size_t>(index)];
   if (!p.matrix) {
-    std::memcpy(values, arena_at(arena, p) + row0, static_cast<size_t>(rows) * sizeof(float));
+    memory_->download(values, arena_at(arena, p) + row0, static_cast<size_t>(rows) * sizeof(float));
     return;
   }
-  const bool bf16 = arena == ParameterArena::kWeight && weight(index).dtype == DType::kBF16;
-  const auto* halves = static_cast<const uint16_t*>(weight(index).data);
-  const float* floats =
-      arena == ParameterArena::kWeight ? static_cast<const float*>(weight(index).data) : arena_at(arena, p);
+  // Whole panels, of which the wanted rows are a part.
+  const int64_t panel0 = row0 / kPanelRows, skipped = panel0 * kPanelRows * p.cols;
+  const int64_t count = packed_elements(row0 + rows, p.cols) - skipped;
+  const auto panels = [&](const void* data, size_t size) {
+    const auto* from = static_cast<const std::byte*>(data) + static_cast<size_t>(skipped) * size;
+    return OnHost<std::byte>(*memory_, from, count * static_cast<int64_t>(size));
+  };
+  const PackedMatrix source =
+      arena == ParameterArena::kWeight ? weight(index) : PackedMatrix{arena_at(arena, p), DType::kF32, p.rows, p.cols};
+  const bool bf16 = source.dtype == DType::kBF16;
+  const OnHost<std::byte> bytes = panels(source.data, dtype_size(source.dtype));
+  const auto* halves = reinterpret_cast<const uint16_t*>(bytes.data());
+  const auto* floats = reinterpret_cast<const float*>(bytes.data());
   const bool joined = arena == ParameterArena::kGradient && layout_.tied() && index == layout_.head();
-  const float* head = joined ? static_cast<const float*>(head_gradient().data) : nullptr;
+  std::optional<OnHost<std::byte>> head_bytes;
+  if (joined) head_bytes.emplace(panels(head_gradient().data, sizeof(float)));
+  const float* head = joined ? reinterpret_cast<const float*>(head_bytes->data()) : nullptr;
   for (int64_t row = 0; row < rows; ++row) {
     float* out = values + row * p.cols;
-    const int64_t first = packed_index(p.cols, row0 + row, 0);
+    const int64_t first = packed_index(p.cols, row0 + row - panel0 * kPanelRows, 0);
     for (int64_t k = 0; k < p.cols; ++k) {
       const int64_t at = first + k * kPanelRows;
       out[k] = bf16 ? bf16_to_f32(halves[at]) : floats[at];
@@ -236,21 +257,30 @@ void Parameters::get(int index, float* values) const {
 
 // Matrices, vectors and value head lie in this order, so what both have is one piece.
 void Parameters::copy_weights(const Parameters& from) {
-  std::memcpy(weights_.data(), from.weights_.data(), std::min(weights_.size(), from.weights_.size()));
+  const size_t bytes = std::min(weights_.size(), from.weights_.size());
+  if (memory_ == from.memory_) {
+    memory_->copy(weights_.data(), from.weights_.data(), bytes);
+    return;
+  }
+  const OnHost<std::byte> host(*from.memory_, from.weights_.data(), static_cast<int64_t>(bytes));
+  memory_->upload(weights_.as<void>(), host.data(), bytes);
 }
 
-void Parameters::join_tied_gradient() {
+void Parameters::join_tied_gradient(Ops& ops) {
   if (!layout_.tied()) return;
   const PackedMatrix head = head_gradient();
   const int64_t n = packed_elements(head.rows, head.cols);
   float* from = static_cast<float*>(head.data);
-  float* to = static_cast<float*>(gradient(layout_.embedding()).data);
-  for (int64_t i = 0; i < n; ++i) to[i] += from[i];
-  std::memset(from, 0, static_cast<size_t>(n) * sizeof(float));
+  ops.add(static_cast<float*>(gradient(layout_.embedding()).data), from, n);
+  memory_->zero(from, static_cast<size_t>(n) * sizeof(float));
 }
 
 void Parameters::clear_gradients() {
-  std::memset(gradient_.data(), 0, gradient_.size());
+  memory_->zero(gradient_.data(), gradient_.size());
+}
+
+void Parameters::clear_moments() {
+  memory_->zero(moments_.data(), moments_.size());
 }
 
 }  // namespace toolgrad

@@ -90,9 +90,10 @@ class ParameterLayout {
 class Parameters {
  public:
   /// Zeroed arenas. `dtype` is kBF16 or kF32.
-  Parameters(const ModelShape& shape, DType dtype, bool trainable);
+  Parameters(const ModelShape& shape, DType dtype, bool trainable, std::shared_ptr<Memory> memory = host_memory());
   /// `what` names the weights in the error when there is no memory for them.
-  Parameters(ParameterLayout layout, DType dtype, bool trainable, const std::string& what);
+  Parameters(ParameterLayout layout, DType dtype, bool trainable, const std::string& what,
+             std::shared_ptr<Memory> memory = host_memory());
 
   const ParameterLayout& layout() const { return layout_; }
   DType dtype() const { return dtype_; }
@@ -121,8 +122,9 @@ class Parameters {
   void copy_weights(const Parameters& from);
 
   /// Adds the head's accumulator of a tied model to the embedding's and clears it.
-  void join_tied_gradient();
+  void join_tied_gradient(Ops& ops);
   void clear_gradients();
+  void clear_moments();
 
   // Arenas of layout().elements() fp32 values; masters() is the weights of an fp32 model. Null unless trainable.
   float* masters() const;
@@ -138,6 +140,7 @@ class Parameters {
   ParameterLayout layout_;
   DType dtype_;
   bool trainable_;
+  std::shared_ptr<Memory> memory_;
   Buffer weights_;   // matrices in dtype, then vectors and the value head in fp32
   Buffer masters_;   // bf16 models only
   Buffer moments_;   // m, then v

@@ -11,6 +11,12 @@
 
 namespace toolgrad {
 
+/// Names one sampled token: the same key draws the same uniform on every backend, in every batch.
+struct SampleKey {
+  uint64_t seed;  // run seed
+  uint32_t step, prompt, sample, position;
+};
+
 struct Philox4 {
   uint32_t v[4];
 };
@@ -34,7 +40,7 @@ TOOLGRAD_HOST_DEVICE double philox_uniform(Philox4 draw) {
   return static_cast<double>(bits) * (1.0 / 9007199254740992.0);
 }
 
-/// The uniform of one sampled token (SampleKey of ops.h, field by field).
+/// The uniform of one sampled token (SampleKey, field by field).
 TOOLGRAD_HOST_DEVICE double sample_uniform(uint64_t seed, uint32_t step, uint32_t prompt, uint32_t sample,
                                            uint32_t position) {
   return philox_uniform(philox4x32(Philox4{{position, sample, prompt, step}}, static_cast<uint32_t>(seed),

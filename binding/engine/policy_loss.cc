@@ -13,13 +13,6 @@ namespace {
 using Kind = PolicyLossOptions::Kind;
 using Kl = PolicyLossOptions::Kl;
 
-bool uses_ratio(Kind kind) {
-  return kind != Kind::kCrossEntropy && kind != Kind::kReinforce;
-}
-bool uses_sequence_ratio(Kind kind) {
-  return kind == Kind::kGspo || kind == Kind::kGspoToken || kind == Kind::kSequencePpo;
-}
-
 [[noreturn]] void bad_option(const std::string& message) {
   throw Error("ERR_LOSS_OPTION", "policy_loss: " + message);
 }
@@ -75,10 +68,6 @@ void check_finite(double value, const char* quantity, int64_t token) {
                                       " is " + (std::isnan(value) ? "NaN" : "infinite") + "; expected a finite number");
 }
 
-double bound_or_infinity(float bound) {
-  return bound > 0 ? static_cast<double>(bound) : HUGE_VAL;
-}
-
 // One sequence [begin, end): reads the batch, writes the gradients, adds to the statistics.
 class SequenceLoss {
  public:
@@ -98,7 +87,7 @@ class SequenceLoss {
     // Gradient through a ratio all tokens share; every token of the sequence gets the same addition.
     if (shared_gradient_ != 0)
       for (int64_t t = begin_; t < end_; ++t)
-        if (in_loss(t)) store_gradient(t, static_cast<double>(r_->d_logprob[t]) + shared_gradient_ * share_);
+        if (in_loss(t)) store_gradient(t, static_cast<double>(r_->d_logprob[t]) + shared_gradient_ * sequence_.share);
   }
 
  private:
@@ -131,85 +120,47 @@ class SequenceLoss {
       sum += log_ratio(t);
       ++tokens;
     }
-    if (tokens == 0) return;
-    share_ = o_.kind == Kind::kSequencePpo ? 1.0 : 1.0 / static_cast<double>(tokens);
-    sequence_log_ = clamp_log(sum * share_, -HUGE_VAL, bound_or_infinity(o_.sequence_log_ratio_max));
+    if (tokens > 0) sequence_ = sequence_ratio(sum, tokens, o_);
   }
 
   void add_token(int64_t t) {
-    const double weight = b_.weight[t];
-    const double raw = log_ratio(t);
-    const double clamp = bound_or_infinity(o_.log_ratio_clamp);
-    const ClampedLog token_log = clamp_log(raw, -clamp, clamp);
-    const bool of_sequence = uses_sequence_ratio(o_.kind);
-    const ClampedLog log = of_sequence ? sequence_log_ : token_log;
-    const double ratio = std::exp(log.value);
-    check_finite(ratio, "ratio exp(logprob - old_logprob)", t);
+    const bool has_old = b_.old_logprob != nullptr;
+    LossToken token{b_.weight[t], b_.logprob[t], 0, 0, 0, 1, has_old};
+    if (has_old) token.old_logprob = b_.old_logprob[t];
+    if (o_.kl != Kl::kNone) token.ref_logprob = b_.ref_logprob[t];
+    if (o_.kind != Kind::kCrossEntropy) token.advantage = b_.advantage[t];
+    if (b_.policy_weight != nullptr) token.correction = b_.policy_weight[t];
+    const LossTerm term = loss_term(token, sequence_, o_);
+    check_finite(term.ratio, "ratio exp(logprob - old_logprob)", t);
 
-    const RatioTerm term = policy_term(t, ratio);
-    const double correction = b_.policy_weight == nullptr ? 1.0 : static_cast<double>(b_.policy_weight[t]);
-    double by_ratio = log.inside ? weight * correction * term.d_log_ratio : 0.0;  // d loss / d log ratio
-    double direct = weight * correction * direct_;                                // d loss / d logprob otherwise
-    r_->policy_loss += weight * correction * term.loss;
-
-    KlTerm kl{0, 0, false};
-    if (o_.kl != Kl::kNone) {
-      kl = kl_term(static_cast<double>(b_.ref_logprob[t]) - static_cast<double>(b_.logprob[t]), o_);
-      const double factor = o_.kl_times_ratio ? ratio : 1.0;
-      const double coefficient = weight * static_cast<double>(o_.kl_coef);
-      direct += coefficient * factor * kl.d_logprob;
-      if (o_.kl_times_ratio && log.inside) by_ratio += coefficient * ratio * kl.value;
-      r_->kl_loss += weight * factor * kl.value;
-      r_->kl_sum += kl.value;
-    }
-    if (of_sequence && o_.kind != Kind::kGspoToken) {
-      shared_gradient_ += by_ratio;
-      store_gradient(t, direct);
+    r_->policy_loss += term.policy_loss;
+    r_->kl_loss += term.kl_loss;
+    r_->kl_sum += term.kl;
+    if (uses_sequence_ratio(o_.kind) && o_.kind != Kind::kGspoToken) {
+      shared_gradient_ += term.by_ratio;
+      store_gradient(t, term.direct);
     } else {
-      store_gradient(t, direct + by_ratio);
+      store_gradient(t, term.direct + term.by_ratio);
     }
-    add_entropy(t, weight);
+    add_entropy(t, token.weight);
 
     ++r_->tokens;
-    r_->ratio_sum += ratio;
-    r_->ratio_max = std::max(r_->ratio_max, ratio);
-    r_->old_kl_sum -= raw;
-    r_->abs_log_ratio_max = std::max(r_->abs_log_ratio_max, std::fabs(raw));
+    r_->ratio_sum += term.ratio;
+    r_->ratio_max = std::max(r_->ratio_max, term.ratio);
+    r_->old_kl_sum -= term.log_ratio;
+    r_->abs_log_ratio_max = std::max(r_->abs_log_ratio_max, std::fabs(term.log_ratio));
     r_->clip_low_count += term.clip_low;
     r_->clip_high_count += term.clip_high;
     r_->dual_clip_count += term.dual_clip;
-    r_->clamp_count += (b_.old_logprob != nullptr && !log.inside) || kl.clamped;
-  }
-
-  // The policy term; `direct_` gets the derivative that does not go through the ratio.
-  RatioTerm policy_term(int64_t t, double ratio) {
-    const double logprob = b_.logprob[t];
-    direct_ = 0;
-    if (o_.kind == Kind::kCrossEntropy) {
-      direct_ = -1;
-      return {-logprob, 0, false, false, false};
-    }
-    const double advantage = b_.advantage[t];
-    if (o_.kind == Kind::kReinforce) {
-      direct_ = -advantage;
-      return {-advantage * logprob, 0, false, false, false};
-    }
-    if (o_.kind == Kind::kCispo) {
-      const double low = o_.clip_low, high = o_.clip_high;
-      const double bounded = std::min(std::max(ratio, low), high);
-      direct_ = -bounded * advantage;
-      return {direct_ * logprob, 0, ratio<low, ratio> high, false};
-    }
-    return clipped_term(ratio, advantage, o_);
+    r_->clamp_count += term.clamped;
   }
 
   void add_entropy(int64_t t, double weight) {
     if (b_.entropy == nullptr) return;
-    const double entropy_weight = o_.entropy_weight > 0 ? static_cast<double>(o_.entropy_weight) : weight;
+    const double share = entropy_weight(weight, o_);
     r_->entropy_sum += static_cast<double>(b_.entropy[t]);
-    r_->entropy_bonus += entropy_weight * static_cast<double>(b_.entropy[t]);
-    if (r_->d_entropy != nullptr)
-      r_->d_entropy[t] = static_cast<float>(-static_cast<double>(o_.entropy_coef) * entropy_weight);
+    r_->entropy_bonus += share * static_cast<double>(b_.entropy[t]);
+    if (r_->d_entropy != nullptr) r_->d_entropy[t] = static_cast<float>(-static_cast<double>(o_.entropy_coef) * share);
   }
 
   void store_gradient(int64_t t, double gradient) {
@@ -222,10 +173,8 @@ class SequenceLoss {
   const PolicyLossBatch& b_;
   PolicyLossResult* r_;
   const int64_t begin_, end_;
-  ClampedLog sequence_log_{0, true};
-  double share_ = 1;            // d (sequence log ratio) / d logprob of one token
+  SequenceRatio sequence_;
   double shared_gradient_ = 0;  // sum over tokens of d loss / d (sequence log ratio)
-  double direct_ = 0;
 };
 
 }  // namespace
@@ -248,9 +197,13 @@ void PolicyLossStats::add(const PolicyLossStats& other) {
   clamp_count += other.clamp_count;
 }
 
-void policy_loss(const PolicyLossOptions& options, const PolicyLossBatch& batch, PolicyLossResult* result) {
+void check_policy_loss(const PolicyLossOptions& options, const PolicyLossBatch& batch, const PolicyLossResult& result) {
   check_options(options);
-  check_arrays(options, batch, *result);
+  check_arrays(options, batch, result);
+}
+
+void policy_loss(const PolicyLossOptions& options, const PolicyLossBatch& batch, PolicyLossResult* result) {
+  check_policy_loss(options, batch, *result);
   static_cast<PolicyLossStats&>(*result) = PolicyLossStats{};
   for (int64_t s = 0; s < batch.S; ++s)
     SequenceLoss(options, batch, result, batch.seq_starts[s], batch.seq_starts[s + 1]).run();

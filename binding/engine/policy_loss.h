@@ -91,6 +91,10 @@ struct PolicyLossResult : PolicyLossStats {
 /// the quantity).
 void policy_loss(const PolicyLossOptions& options, const PolicyLossBatch& batch, PolicyLossResult* result);
 
+/// The part of the checks that reads no array: ERR_LOSS_OPTION, ERR_LOSS_INPUT (a missing array). For backends that walk
+/// the tokens themselves.
+void check_policy_loss(const PolicyLossOptions& options, const PolicyLossBatch& batch, const PolicyLossResult& result);
+
 // ---- scalar formulas, shared with other devices ----
 
 /// Clipped value of an exponent and whether its gradient still flows (closed interval, as torch.clamp).
@@ -160,6 +164,107 @@ TOOLGRAD_HOST_DEVICE KlTerm kl_term(double delta, const PolicyLossOptions& o) {
   const bool inside = x.inside && k3.inside;
   if (o.kl == Kl::kK3Plus) return {k3.value, -delta, !inside};
   return {k3.value, inside ? -grown : 0.0, !inside};
+}
+
+TOOLGRAD_HOST_DEVICE bool uses_ratio(PolicyLossOptions::Kind kind) {
+  return kind != PolicyLossOptions::Kind::kCrossEntropy && kind != PolicyLossOptions::Kind::kReinforce;
+}
+TOOLGRAD_HOST_DEVICE bool uses_sequence_ratio(PolicyLossOptions::Kind kind) {
+  using Kind = PolicyLossOptions::Kind;
+  return kind == Kind::kGspo || kind == Kind::kGspoToken || kind == Kind::kSequencePpo;
+}
+TOOLGRAD_HOST_DEVICE double bound_or_infinity(float bound) {
+  return bound > 0 ? static_cast<double>(bound) : HUGE_VAL;
+}
+
+/// What all tokens of a sequence share under a sequence-level ratio.
+struct SequenceRatio {
+  ClampedLog log{0, true};
+  double share = 1;  // d (sequence log ratio) / d logprob of one token
+};
+/// `log_ratio_sum` over the sequence's `tokens` > 0.
+TOOLGRAD_HOST_DEVICE SequenceRatio sequence_ratio(double log_ratio_sum, int64_t tokens, const PolicyLossOptions& o) {
+  SequenceRatio ratio;
+  ratio.share = o.kind == PolicyLossOptions::Kind::kSequencePpo ? 1.0 : 1.0 / static_cast<double>(tokens);
+  ratio.log = clamp_log(log_ratio_sum * ratio.share, -HUGE_VAL, bound_or_infinity(o.sequence_log_ratio_max));
+  return ratio;
+}
+
+/// The inputs of one token in the loss; those that the options do not use are not read.
+struct LossToken {
+  double weight;
+  float logprob, old_logprob, ref_logprob, advantage;
+  double correction;  // policy_weight, or 1
+  bool has_old;       // old_logprob is given
+};
+/// What one token adds to the loss, its derivatives and its share of the statistics.
+struct LossTerm {
+  double policy_loss = 0, kl_loss = 0;  // weighted
+  double kl = 0, ratio = 1, log_ratio = 0;
+  double direct = 0;    // d loss / d logprob that does not go through the ratio
+  double by_ratio = 0;  // d loss / d (log of the ratio)
+  bool clip_low = false, clip_high = false, dual_clip = false, clamped = false;
+};
+
+/// The policy term of one token; `direct` gets the derivative that does not go through the ratio.
+TOOLGRAD_HOST_DEVICE RatioTerm policy_term(const LossToken& token, double ratio, const PolicyLossOptions& o,
+                                           double* direct) {
+  using Kind = PolicyLossOptions::Kind;
+  const double logprob = token.logprob;
+  *direct = 0;
+  if (o.kind == Kind::kCrossEntropy) {
+    *direct = -1;
+    return {-logprob, 0, false, false, false};
+  }
+  const double advantage = token.advantage;
+  if (o.kind == Kind::kReinforce) {
+    *direct = -advantage;
+    return {-advantage * logprob, 0, false, false, false};
+  }
+  if (o.kind == Kind::kCispo) {
+    const double low = o.clip_low, high = o.clip_high;
+    const double raised = ratio < low ? low : ratio;
+    const double bounded = high < raised ? high : raised;
+    *direct = -bounded * advantage;
+    return {*direct * logprob, 0, ratio<low, ratio> high, false};
+  }
+  return clipped_term(ratio, advantage, o);
+}
+
+/// All of one token. `sequence` is read by sequence-level kinds only.
+TOOLGRAD_HOST_DEVICE LossTerm loss_term(const LossToken& token, const SequenceRatio& sequence,
+                                        const PolicyLossOptions& o) {
+  LossTerm term;
+  term.log_ratio = token.has_old ? static_cast<double>(token.logprob) - static_cast<double>(token.old_logprob) : 0.0;
+  const double clamp = bound_or_infinity(o.log_ratio_clamp);
+  const ClampedLog log = uses_sequence_ratio(o.kind) ? sequence.log : clamp_log(term.log_ratio, -clamp, clamp);
+  term.ratio = exp(log.value);
+
+  const RatioTerm policy = policy_term(token, term.ratio, o, &term.direct);
+  term.by_ratio = log.inside ? token.weight * token.correction * policy.d_log_ratio : 0.0;
+  term.direct = token.weight * token.correction * term.direct;
+  term.policy_loss = token.weight * token.correction * policy.loss;
+
+  KlTerm kl{0, 0, false};
+  if (o.kl != PolicyLossOptions::Kl::kNone) {
+    kl = kl_term(static_cast<double>(token.ref_logprob) - static_cast<double>(token.logprob), o);
+    const double factor = o.kl_times_ratio ? term.ratio : 1.0;
+    const double coefficient = token.weight * static_cast<double>(o.kl_coef);
+    term.direct += coefficient * factor * kl.d_logprob;
+    if (o.kl_times_ratio && log.inside) term.by_ratio += coefficient * term.ratio * kl.value;
+    term.kl_loss = token.weight * factor * kl.value;
+    term.kl = kl.value;
+  }
+  term.clip_low = policy.clip_low;
+  term.clip_high = policy.clip_high;
+  term.dual_clip = policy.dual_clip;
+  term.clamped = (token.has_old && !log.inside) || kl.clamped;
+  return term;
+}
+
+/// The weight of a token's entropy in the bonus.
+TOOLGRAD_HOST_DEVICE double entropy_weight(double weight, const PolicyLossOptions& o) {
+  return o.entropy_weight > 0 ? static_cast<double>(o.entropy_weight) : weight;
 }
 
 }  // namespace toolgrad

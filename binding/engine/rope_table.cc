@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "engine/error.h"
 
@@ -33,7 +34,8 @@ double scaled(double frequency, const RopeScaling& rope) {
 
 }  // namespace
 
-RopeTable::RopeTable(const ModelShape& shape) : max_positions_(shape.max_positions) {
+RopeTable::RopeTable(const ModelShape& shape, std::shared_ptr<Memory> memory)
+    : max_positions_(shape.max_positions), memory_(std::move(memory)) {
   for (int64_t i = 0; i < shape.D / 2; ++i) {
     const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(shape.D);
     frequencies_.push_back(scaled(std::pow(shape.rope_theta, exponent), shape.rope));
@@ -48,15 +50,24 @@ void RopeTable::grow(int64_t positions) {
   if (positions <= rows_) return;
   const int64_t rows = std::min(max_positions_, std::max({positions, 2 * rows_, kFirstRows}));
   const auto half = static_cast<int64_t>(frequencies_.size());
-  cos_.resize(static_cast<size_t>(rows * half));
-  sin_.resize(static_cast<size_t>(rows * half));
+  const auto added = static_cast<size_t>((rows - rows_) * half);
+  std::vector<float> cosines(added), sines(added);
   for (int64_t p = rows_; p < rows; ++p) {
     for (int64_t i = 0; i < half; ++i) {
       const double angle = static_cast<double>(p) * frequencies_[static_cast<size_t>(i)];
-      cos_[static_cast<size_t>(p * half + i)] = static_cast<float>(std::cos(angle));
-      sin_[static_cast<size_t>(p * half + i)] = static_cast<float>(std::sin(angle));
+      const auto at = static_cast<size_t>((p - rows_) * half + i);
+      cosines[at] = static_cast<float>(std::cos(angle));
+      sines[at] = static_cast<float>(std::sin(angle));
     }
   }
+  const auto append = [&](Buffer& table, const std::vector<float>& values) {
+    Buffer grown(static_cast<size_t>(rows * half) * sizeof(float), "rotary angles", memory_);
+    if (rows_ > 0) memory_->copy(grown.data(), table.data(), static_cast<size_t>(rows_ * half) * sizeof(float));
+    memory_->upload(grown.as<float>() + rows_ * half, values);
+    table = std::move(grown);
+  };
+  append(cos_, cosines);
+  append(sin_, sines);
   rows_ = rows;
 }
 

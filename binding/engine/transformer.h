@@ -21,11 +21,23 @@ namespace toolgrad {
 
 class LoraAdapter;
 
-/// T new tokens of S sequences: ids, their positions, and the pages that hold their sequences.
+/// T new tokens of S sequences: ids, their positions, and the pages that hold their sequences. Callers make one of host
+/// arrays; the passes take its copy in the memory of the ops (StagedBatch).
 struct TokenBatch {
   const int32_t* ids = nullptr;        // [T]
   const int32_t* positions = nullptr;  // [T]
   SequenceMap map{};                   // map.T = T
+};
+
+/// A batch where the ops can read it: arrays of an Arena, filled by one upload.
+class StagedBatch {
+ public:
+  void plan(Arena& arena, const TokenBatch& host);
+  /// The same batch with pointers into the arena.
+  TokenBatch upload(Memory& memory, const TokenBatch& host) const;
+
+ private:
+  int32_t* arrays_ = nullptr;
 };
 
 /// Whole packed sequences with pages of their own, numbered from 0: what scoring and training run on.

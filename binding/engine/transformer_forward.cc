@@ -1,6 +1,6 @@
 // The forward pass and the plans of its arrays; see transformer.h.
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "engine/error.h"
 #include "engine/lora.h"
@@ -17,13 +17,46 @@ KvPages take_pages(Arena& arena, const ModelShape& s, DType dtype, int64_t pages
   return {keys, values, dtype, page_elements(s), s.G, s.D};
 }
 
-void clear_pages(const KvPages& pages, int64_t count) {
+void clear_pages(Memory& memory, const KvPages& pages, int64_t count) {
   const size_t bytes = static_cast<size_t>(count * pages.page_stride) * dtype_size(pages.dtype);
-  std::memset(pages.keys, 0, bytes);
-  std::memset(pages.values, 0, bytes);
+  memory.zero(pages.keys, bytes);
+  memory.zero(pages.values, bytes);
+}
+
+// Visits the arrays of a batch in the order in which they lie in a staged copy.
+template <class Visit>
+void each_array(const TokenBatch& batch, Visit&& visit) {
+  const SequenceMap& map = batch.map;
+  int64_t pages = 0;
+  for (int64_t s = 0; s < map.S; ++s)
+    pages = std::max(pages, map.page_start[s] + (map.kv_len[s] + kKvPageSize - 1) / kKvPageSize);
+  visit(batch.ids, map.T);
+  visit(batch.positions, map.T);
+  visit(map.q_start, map.S + 1);
+  visit(map.kv_len, map.S);
+  visit(map.page_start, map.S);
+  visit(map.page_table, pages);
 }
 
 }  // namespace
+
+void StagedBatch::plan(Arena& arena, const TokenBatch& host) {
+  int64_t total = 0;
+  each_array(host, [&](const int32_t*, int64_t count) { total += count; });
+  arrays_ = arena.take<int32_t>(total);
+}
+
+TokenBatch StagedBatch::upload(Memory& memory, const TokenBatch& host) const {
+  std::vector<int32_t> values;
+  std::vector<const int32_t*> at;
+  each_array(host, [&](const int32_t* array, int64_t count) {
+    at.push_back(arrays_ + values.size());
+    values.insert(values.end(), array, array + count);
+  });
+  memory.upload(arrays_, values);
+  const SequenceMap& map = host.map;
+  return {at[0], at[1], {at[2], at[3], at[4], at[5], map.S, map.T, map.max_q, map.max_kv}};
+}
 
 WholeSequences::WholeSequences(const int32_t* ids, const int32_t* seq_starts, int64_t S) {
   const int64_t T = seq_starts[S];
@@ -40,7 +73,8 @@ WholeSequences::WholeSequences(const int32_t* ids, const int32_t* seq_starts, in
     longest_ = std::max<int64_t>(longest_, length);
   }
   for (int32_t page = 0; page < pages; ++page) page_table_.push_back(page);
-  batch_ = {ids, positions_.data(), {q_start_.data(), kv_len_.data(), page_start_.data(), page_table_.data(), S, T}};
+  batch_ = {ids, positions_.data(),
+            sequence_map(q_start_.data(), kv_len_.data(), page_start_.data(), page_table_.data(), S)};
 }
 
 void Activations::plan_inference(Arena& arena, const ModelShape& s, int64_t T) {
@@ -110,7 +144,7 @@ void Transformer::norm(const float* x, int weight, float* y, float* rstd, int64_
 void Transformer::forward(const TokenBatch& batch, Activations& all, int64_t own_pages) const {
   const int64_t T = batch.map.T;
   const ParameterLayout& layout = parameters_.layout();
-  for (int64_t s = 0; s < batch.map.S; ++s) rope_.grow(batch.map.kv_len[s]);
+  rope_.grow(batch.map.max_kv);
   ops_.embedding_forward({batch.ids, parameters_.weight(layout.embedding()), all.layers.front().x_in, T});
   for (int64_t l = 0; l < shape_.L; ++l) {
     if (cancel_requested()) throw Error("ERR_CANCELLED", "The forward pass was asked to stop");
@@ -135,7 +169,7 @@ void Transformer::attention_forward(const TokenBatch& batch, const LayerActivati
   }
   ops_.rope({a.q, rope_.cos(), rope_.sin(), batch.positions, T, s.H, s.D, false});
   ops_.rope({all.k, rope_.cos(), rope_.sin(), batch.positions, T, s.G, s.D, false});
-  if (own_pages > 0) clear_pages(a.pages, own_pages);
+  if (own_pages > 0) clear_pages(*ops_.memory(), a.pages, own_pages);
   ops_.kv_write({all.k, all.v, a.pages, batch.map});
   ops_.attention_forward({a.q, a.pages, batch.map, a.attention, a.lse, s.H, attention_scale()});
   linear(all.adapter, a.attention, p.o, p.o_bias, a.x_in, a.x_mid, T);

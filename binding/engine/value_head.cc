@@ -14,12 +14,12 @@ bool ValuePart::any(int64_t T) const {
   return std::any_of(weight, weight + T, [](float w) { return w != 0; });
 }
 
-void ValueArrays::plan(Arena& arena, const ModelShape& s, int64_t T, int64_t R, bool backward) {
+void ValueArrays::plan(Arena& arena, const ModelShape& s, int64_t R, bool backward) {
   rows.plan(arena, s, R, backward);
   value = arena.take<float>(R);
   if (!backward) return;
   d_value = arena.take<float>(R);
-  d_value_t = arena.take<float>(T);
+  policy_index = arena.take<int32_t>(R);
 }
 
 void ValueHead::forward(const float* x, const HeadRows& rows, ValueArrays& arrays) const {
@@ -31,12 +31,16 @@ void ValueHead::forward(const float* x, const HeadRows& rows, ValueArrays& array
 
 void ValueHead::loss(const HeadRows& rows, int64_t T, ValueArrays& arrays, ValuePart& part) const {
   std::memset(part.values, 0, static_cast<size_t>(T) * sizeof(float));
+  Memory& memory = *ops_.memory();
+  const OnHost<float> value(memory, arrays.value, rows.R());
   for (int64_t r = 0; r < rows.R(); ++r) {
     const int32_t t = rows.tokens[static_cast<size_t>(r)];
-    if (part.weight[t] != 0) part.values[t] = arrays.value[r];
+    if (part.weight[t] != 0) part.values[t] = value[r];
   }
-  part.stats = value_loss(part.options, {T, part.values, part.old_values, part.returns, part.weight}, arrays.d_value_t);
-  for (int64_t r = 0; r < rows.R(); ++r) arrays.d_value[r] = arrays.d_value_t[rows.tokens[static_cast<size_t>(r)]];
+  std::vector<float> d_value_t(static_cast<size_t>(T)), d_value;
+  part.stats = value_loss(part.options, {T, part.values, part.old_values, part.returns, part.weight}, d_value_t.data());
+  for (const int32_t t : rows.tokens) d_value.push_back(d_value_t[static_cast<size_t>(t)]);
+  memory.upload(arrays.d_value, d_value);
 }
 
 void ValueHead::backward(const HeadRows& rows, ValueArrays& arrays) const {
@@ -48,14 +52,13 @@ void ValueHead::backward(const HeadRows& rows, ValueArrays& arrays) const {
 void ValueHead::join_hidden(const HeadRows& rows, const HeadRows& policy, const float* dhidden,
                             ValueArrays& arrays) const {
   const int64_t C = shape_.C;
-  const size_t bytes = static_cast<size_t>(C) * sizeof(float);
   float* joined = arrays.rows.dhidden;
-  std::memset(joined, 0, static_cast<size_t>(rows.R()) * bytes);
-  for (int64_t r = 0, p = 0; p < policy.R(); ++r) {  // both in token order
-    if (rows.tokens[static_cast<size_t>(r)] != policy.tokens[static_cast<size_t>(p)]) continue;
-    std::memcpy(joined + r * C, dhidden + p * C, bytes);
-    ++p;
+  std::vector<int32_t> place;  // of each policy row among the rows; both are in token order
+  for (int64_t r = 0; place.size() < policy.tokens.size(); ++r) {
+    if (rows.tokens[static_cast<size_t>(r)] == policy.tokens[place.size()]) place.push_back(static_cast<int32_t>(r));
   }
+  ops_.memory()->upload(arrays.policy_index, place);
+  ops_.scatter_rows({dhidden, arrays.policy_index, joined, policy.R(), rows.R(), C});
   ops_.linear_backward_input(
       {arrays.d_value, parameters_.weight(parameters_.layout().value_weight()), joined, rows.R(), true});
 }
@@ -86,7 +89,7 @@ void load_value_head(Ops& ops, Parameters& parameters, const std::string& path) 
                                             " from the config, found " + shape_text(entry.shape));
     values.emplace_back(static_cast<size_t>(p.elements()));
     file->read_f32(entry, values.back().data());
-    if (!ops.all_finite(values.back().data(), p.elements()))
+    if (!host_all_finite(values.back().data(), values.back().size()))
       throw Error("ERR_NOT_FINITE",
                   path + ": expected finite values for parameter " + p.name + " but found NaN or infinity");
   }

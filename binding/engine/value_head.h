@@ -29,12 +29,12 @@ struct ValuePart {
 };
 
 struct ValueArrays {
-  HeadArrays rows;             // x, hidden, rstd; backward also dhidden and dx
-  float* value = nullptr;      // [R]
-  float* d_value = nullptr;    // [R], backward only
-  float* d_value_t = nullptr;  // [T], backward only: token-aligned
+  HeadArrays rows;                  // x, hidden, rstd; backward also dhidden and dx
+  float* value = nullptr;           // [R]
+  float* d_value = nullptr;         // [R], backward only
+  int32_t* policy_index = nullptr;  // [R], backward only
 
-  void plan(Arena& arena, const ModelShape& s, int64_t T, int64_t R, bool backward);
+  void plan(Arena& arena, const ModelShape& s, int64_t R, bool backward);
 };
 
 class ValueHead {

@@ -70,6 +70,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_function<self_check>(env, exports, "selfCheck");
   register_weights(env, exports);
   register_advantages(env, exports);
+  register_device(env, exports);
   register_kernels(env, exports);
   register_model(env, exports);
   register_values(env, exports);

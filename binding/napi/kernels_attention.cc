@@ -26,8 +26,8 @@ struct CallPages {
   KvPages pages{};
 
   SequenceMap map() const {
-    return {starts.data(), lengths.data(), page_starts.data(), table.data(), static_cast<int64_t>(lengths.size()),
-            starts.back()};
+    return sequence_map(starts.data(), lengths.data(), page_starts.data(), table.data(),
+                        static_cast<int64_t>(lengths.size()));
   }
 };
 

@@ -54,10 +54,10 @@ Napi::Value number(const Napi::CallbackInfo& info, int64_t value) {
 Napi::Value kv_open(const Napi::CallbackInfo& info) {
   const HandleRef<Model> model = read_model(argument(info, 0));
   const int64_t pages = read_integer(argument(info, 1), "pages", 1, kMostPages);
-  auto cache =
-      std::shared_ptr<ModelCache>(new ModelCache{model->object,
-                                                 {model->object->shape(), model->object->options().dtype, pages},
-                                                 read_adapter_use(argument(info, 2))});
+  auto cache = std::shared_ptr<ModelCache>(
+      new ModelCache{model->object,
+                     {model->object->ops(), model->object->shape(), model->object->options().dtype, pages},
+                     read_adapter_use(argument(info, 2))});
   return make_handle<ModelCache>(info.Env(), std::move(cache), kCacheTag);
 }
 

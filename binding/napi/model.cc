@@ -105,13 +105,14 @@ DType read_dtype(Napi::Value value) {
 
 ModelOptions read_options(Napi::Value value) {
   constexpr int64_t kMostThreads = 1024;
-  const Napi::Object object = read_object(value, "options", {"dtype", "trainable", "threads", "isa", "lora"});
+  const Napi::Object object = read_object(value, "options", {"dtype", "trainable", "threads", "isa", "cuda", "lora"});
   ModelOptions options;
   options.dtype = read_dtype(property(object, "dtype"));
   options.trainable = boolean_or(object, "trainable", false);
   options.threads = static_cast<int>(read_integer(property(object, "threads"), "threads", 1, kMostThreads));
   const std::string isa = string_or(object, "isa", "");
   options.isa = isa.empty() ? isa_from_environment() : isa_from_name(isa);
+  options.cuda = static_cast<int>(integer_or(object, "cuda", -1, 0, INT32_MAX));
   options.lora = read_lora(property(object, "lora"));
   return options;
 }
@@ -190,7 +191,7 @@ Napi::Value model_info(const Napi::CallbackInfo& info) {
   auto result = Napi::Object::New(env);
   result.Set("parameterCount", static_cast<double>(layout.parameter_count()));
   result.Set("parameterNames", names);
-  result.Set("isa", isa_name(handle->object->isa()));
+  result.Set("isa", handle->object->kernels());
   result.Set("threads", handle->object->options().threads);
   return result;
 }

@@ -1,6 +1,7 @@
 /** `toolgrad doctor`: what was found on this machine and what follows from it. The first thing to attach to a bug report. */
 import type { Command } from 'commander';
 import { errorMessage } from '../errors.ts';
+import { Device } from '../model/device.ts';
 import { native } from '../native.ts';
 import { libraryFloor } from '../package.ts';
 import { describeEnvironment } from '../run/environment.ts';
@@ -38,7 +39,7 @@ async function doctor(python: string | undefined): Promise<boolean> {
     const { chosen, supported } = addon.isaInfo();
     row('addon', `${addon.version()}, ${build.compiler}, Node-API ${build.napi}`);
     row('kernels', `${chosen} (this processor runs ${supported.join(', ')}; TOOLGRAD_ISA chooses)`);
-    row('gpu', 'none used: this version has the CPU backend only');
+    row('device', (await Device.open('auto')).description);
   } catch (error) {
     works = false;
     row('addon', `cannot be loaded\n${errorMessage(error)}`);

@@ -12,6 +12,7 @@ import { ToolgradError } from '../errors.ts';
 import { native } from '../native.ts';
 import { loadAdapter, loraOf, saveAdapter } from './adapter.ts';
 import { type ModelConfig, toHfConfig } from './config.ts';
+import { Device, type DeviceName, defaultDevice } from './device.ts';
 import type {
   AdamWOptions,
   AdapterUse,
@@ -39,6 +40,8 @@ export interface ModelOptions {
   readonly dtype?: WeightDtype;
   /** Also hold gradients, fp32 masters and moments; default false. */
   readonly trainable?: boolean;
+  /** Where the model lies and computes; default TOOLGRAD_DEVICE, else `cpu`. A GPU computes in bfloat16 only. */
+  readonly device?: Device | DeviceName;
   /** Threads of the kernels; default TOOLGRAD_THREADS, else the processors available. Never changes a bit of a result. */
   readonly threads?: number;
   /**
@@ -79,9 +82,12 @@ function shapeOf(config: ModelConfig, valueHead = false): NativeShape {
   };
 }
 
-function nativeOptions(options: ModelOptions) {
+async function nativeOptions(options: ModelOptions) {
   const { lora } = options;
+  const wanted = options.device ?? defaultDevice();
+  const device = typeof wanted === 'string' ? await Device.open(wanted) : wanted;
   return {
+    ...(device.ordinal === null ? {} : { cuda: device.ordinal }),
     ...(lora === undefined ? {} : { lora: nativeLora(resolveLora(lora), lora.seed) }),
     dtype: options.dtype ?? 'bfloat16',
     trainable: options.trainable ?? false,
@@ -117,7 +123,7 @@ export function availableMemory(): number {
  */
 export async function loadModel(source: string | ModelSource, options: ModelOptions = {}): Promise<Model> {
   const files = typeof source === 'string' ? openModelFiles(source) : source;
-  const checked = nativeOptions(options);
+  const checked = await nativeOptions(options);
   const valueHead = options.valueHead ?? false;
   const headFile = join(dirname(files.weightFiles[0]!), kValueHeadFile);
   const handle = await job('loadModel', () =>
@@ -134,7 +140,7 @@ export async function loadModel(source: string | ModelSource, options: ModelOpti
  * down_proj) normal(0, initStd / sqrt(2 * layers)), as in GPT-2; norms 1, biases 0. Values depend on the seed alone.
  */
 export async function createModel(config: ModelConfig, options: CreateOptions = {}): Promise<Model> {
-  const checked = nativeOptions(options);
+  const checked = await nativeOptions(options);
   const handle = await job('createModel', () =>
     native().modelOpen(shapeOf(config, options.valueHead), checked, {
       seed: options.seed ?? 0n,

@@ -59,6 +59,8 @@ export interface NativeModelOptions {
   readonly trainable: boolean;
   readonly threads: number;
   readonly isa?: string;
+  /** Ordinal of a GPU; absent: the CPU. */
+  readonly cuda?: number;
   readonly lora?: NativeLora;
 }
 
@@ -70,7 +72,25 @@ export interface NativeModelInfo {
   readonly threads: number;
 }
 
+/** A GPU as its driver describes it. */
+export interface NativeCudaDevice {
+  readonly ordinal: number;
+  readonly name: string;
+  /** "8.0" */
+  readonly computeCapability: string;
+  readonly multiprocessors: number;
+  readonly memoryBytes: number;
+  /** Version of CUDA that the driver supports: "13.0". */
+  readonly driver: string;
+  /** The file of the driver library. */
+  readonly library: string;
+}
+
 export interface NativeModelFunctions {
+  /** Every GPU; rejects with ERR_NO_CUDA. */
+  cudaDevices(): Promise<NativeCudaDevice[]>;
+  /** How many texts of PTX the addon holds; 0 when it was built without nvcc. */
+  cudaModules(): number;
   planMemory(shape: NativeShape, dtype: WeightDtype, trainable: boolean, lora?: NativeLora): MemoryPlan;
   /** Bytes this process may still take: the machine's available memory or the room of its control group. */
   availableMemory(): number;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "attention_reference.h"
 #include "check.h"
 #include "paged_batch.h"
 
@@ -13,68 +14,6 @@ namespace {
 
 const std::vector<int64_t> kLengths = {1, 31, 32, 33, 64, 65, 130, 500};
 const float kNan = std::numeric_limits<float>::quiet_NaN();
-
-// Attention of one sequence in double, from the values the cache holds.
-struct Reference {
-  std::vector<double> out, lse, dq, dk, dv;
-};
-Reference reference(const AttentionShape& shape, const Sequence& s) {
-  const int64_t T = s.length, H = shape.H, G = shape.G, D = shape.D, group = H / G;
-  const double scale = static_cast<double>(shape.scale());
-  Reference r;
-  r.out.assign(s.q.size(), 0);
-  r.dq = r.out;
-  r.dk.assign(s.k.size(), 0);
-  r.dv = r.dk;
-  r.lse.assign(static_cast<size_t>(T * H), 0);
-  std::vector<double> k(s.k.size()), v(s.v.size());
-  for (size_t i = 0; i < k.size(); ++i) {
-    k[i] = cached(s.k[i], shape.dtype);
-    v[i] = cached(s.v[i], shape.dtype);
-  }
-  std::vector<double> p(static_cast<size_t>(T));
-  for (int64_t t = 0; t < T; ++t)
-    for (int64_t h = 0; h < H; ++h) {
-      const int64_t row = (t * H + h) * D, g = h / group;
-      double top = -INFINITY, sum = 0, delta = 0;
-      for (int64_t j = 0; j <= t; ++j) {
-        double score = 0;
-        for (int64_t d = 0; d < D; ++d) score += static_cast<double>(s.q[row + d]) * k[(j * G + g) * D + d];
-        p[j] = score * scale;
-        top = std::max(top, p[j]);
-      }
-      for (int64_t j = 0; j <= t; ++j) sum += std::exp(p[j] - top);
-      r.lse[t * H + h] = top + std::log(sum);
-      for (int64_t j = 0; j <= t; ++j) {
-        p[j] = std::exp(p[j] - top) / sum;
-        for (int64_t d = 0; d < D; ++d) r.out[row + d] += p[j] * v[(j * G + g) * D + d];
-      }
-      for (int64_t d = 0; d < D; ++d) delta += static_cast<double>(s.dout[row + d]) * r.out[row + d];
-      for (int64_t j = 0; j <= t; ++j) {
-        const int64_t key = (j * G + g) * D;
-        double dp = 0;
-        for (int64_t d = 0; d < D; ++d) dp += static_cast<double>(s.dout[row + d]) * v[key + d];
-        const double ds = p[j] * (dp - delta) * scale;
-        for (int64_t d = 0; d < D; ++d) {
-          r.dq[row + d] += ds * k[key + d];
-          r.dk[key + d] += ds * static_cast<double>(s.q[row + d]);
-          r.dv[key + d] += p[j] * static_cast<double>(s.dout[row + d]);
-        }
-      }
-    }
-  return r;
-}
-
-// Largest difference, relative to the largest reference value.
-double worst_error(const float* found, const std::vector<double>& expected) {
-  double worst = 0, size = 1e-30;
-  for (size_t i = 0; i < expected.size(); ++i) {
-    const double error = std::fabs(static_cast<double>(found[i]) - expected[i]);
-    if (!(error <= worst)) worst = error;
-    size = std::max(size, std::fabs(expected[i]));
-  }
-  return worst / size;
-}
 
 bool same_bits(const float* a, const float* b, size_t n) {
   return std::memcmp(a, b, n * sizeof(float)) == 0;
@@ -100,7 +39,7 @@ void matches_references(Ops& ops) {
     const AttentionGradients gradients = backward(ops, shape, sequences);
     int64_t token = 0;
     for (const Sequence& s : sequences) {
-      const Reference r = reference(shape, s);
+      const AttentionReference r = attention_reference(shape, s);
       const int64_t q = token * shape.H * shape.D, k = token * shape.G * shape.D;
       forward = std::max(forward, worst_error(found.out.data() + q, r.out));
       lse = std::max(lse, worst_error(found.lse.data() + token * shape.H, r.lse));
@@ -121,7 +60,7 @@ void matches_references(Ops& ops) {
 
 // sum(dout * out) of the double reference as a function of one input element.
 double objective(const AttentionShape& shape, const Sequence& s) {
-  const Reference r = reference(shape, s);
+  const AttentionReference r = attention_reference(shape, s);
   double sum = 0;
   for (size_t i = 0; i < r.out.size(); ++i) sum += static_cast<double>(s.dout[i]) * r.out[i];
   return sum;
@@ -268,7 +207,7 @@ void survives_large_scores(Ops& ops) {
   Sequence s = random_sequence(&random, shape, 70);
   for (float& value : s.q) value *= 200;
   const AttentionResult r = prefill(ops, shape, {s});
-  check_below(worst_error(r.out.data(), reference(shape, s).out), 1e-4,
+  check_below(worst_error(r.out.data(), attention_reference(shape, s).out), 1e-4,
               "scores in the hundreds neither overflow nor vanish");
 }
 

@@ -3,43 +3,20 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "testing.h"
+#include "linear_problem.h"
 
 using namespace toolgrad;
 using namespace toolgrad::test;
 
 namespace {
 
-struct Shape {
-  int64_t T, N, K;
-};
+using Shape = LinearShape;
+using Problem = LinearProblem;
+using Results = LinearResults;
+
 const Shape kShapes[] = {{1, 1, 1},      {1, 16, 1},   {1, 17, 5},     {2, 33, 31},    {3, 48, 64},   {5, 15, 100},
                          {6, 130, 96},   {7, 64, 1},   {11, 100, 37},  {12, 32, 1025}, {13, 47, 17},  {25, 160, 48},
                          {29, 40, 2100}, {61, 81, 50}, {100, 256, 64}, {401, 96, 33},  {530, 40, 20}, {300, 70, 256}};
-
-struct Problem {
-  Shape s;
-  std::vector<float> x, w, bias, residual, dy, dx0, dw0, db0;
-  Problem(Shape shape, DType dtype, uint64_t seed) : s(shape) {
-    Random random(seed);
-    x = random.normals(s.T * s.K);
-    w = rounded_to(dtype, random.normals(s.N * s.K));
-    bias = random.normals(s.N);
-    residual = random.normals(s.T * s.N);
-    dy = random.normals(s.T * s.N);
-    dx0 = random.normals(s.T * s.K);
-    dw0 = random.normals(s.N * s.K);
-    db0 = random.normals(s.N);
-  }
-};
-
-struct Results {
-  std::vector<float> y, y_full, dx, dx_added, dw, db;
-  bool operator==(const Results& o) const {
-    return same_bits(y, o.y) && same_bits(y_full, o.y_full) && same_bits(dx, o.dx) && same_bits(dx_added, o.dx_added) &&
-           same_bits(dw, o.dw) && same_bits(db, o.db);
-  }
-};
 
 // Rows [t0, t1) of the problem through all three products; dw and db continue in `weight` and `db`.
 void run_rows(Ops& ops, const Problem& p, const Packed& w, int64_t t0, int64_t t1, Results& out, Packed& dw) {
@@ -77,42 +54,6 @@ bool guards_intact(const Results& r) {
   for (const auto* values : {&r.y, &r.y_full, &r.dx, &r.dx_added, &r.db})
     if (values->back() != 7.0f) return false;
   return true;
-}
-
-// Worst error of every output in units of its chain's bound.
-double worst_error(const Problem& p, const Results& r) {
-  const auto [T, N, K] = p.s;
-  double worst = 0;
-  for (int64_t t = 0; t < T; ++t) {
-    for (int64_t n = 0; n < N; ++n) {
-      Chain y;
-      for (int64_t k = 0; k < K; ++k) y.add(p.x[t * K + k], p.w[n * K + k]);
-      worst = std::max(worst, y.error(r.y[t * N + n], K + 1));
-      y.add(p.bias[n]);
-      y.add(p.residual[t * N + n]);
-      worst = std::max(worst, y.error(r.y_full[t * N + n], K + 3));
-    }
-    for (int64_t k = 0; k < K; ++k) {
-      Chain dx;
-      for (int64_t n = 0; n < N; ++n) dx.add(p.dy[t * N + n], p.w[n * K + k]);
-      worst = std::max(worst, dx.error(r.dx[t * K + k], N + 1));
-      dx.add(p.dx0[t * K + k]);
-      worst = std::max(worst, dx.error(r.dx_added[t * K + k], N + 2));
-    }
-  }
-  for (int64_t n = 0; n < N; ++n) {
-    Chain db;
-    db.add(p.db0[n]);
-    for (int64_t t = 0; t < T; ++t) db.add(p.dy[t * N + n]);
-    worst = std::max(worst, db.error(r.db[n], T + 1));
-    for (int64_t k = 0; k < K; ++k) {
-      Chain dw;
-      dw.add(p.dw0[n * K + k]);
-      for (int64_t t = 0; t < T; ++t) dw.add(p.dy[t * N + n], p.x[t * K + k]);
-      worst = std::max(worst, dw.error(r.dw[n * K + k], T + 2));
-    }
-  }
-  return worst;
 }
 
 void test_packing(Backend& backend, const std::string& isa) {

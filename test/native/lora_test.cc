@@ -105,7 +105,7 @@ double accumulate(Model& model, const Batch& batch, Floats* logprobs = nullptr) 
 
 /// Continues prompts of several lengths by `count` tokens: the texts, and the log-probs of the last one.
 std::vector<std::vector<int32_t>> sample(Model& model, AdapterUse use, int count, std::vector<Floats>* sampled) {
-  KvCache cache(model.shape(), model.options().dtype, 60);
+  KvCache cache(model.ops(), model.shape(), model.options().dtype, 60);
   Random random(1);
   std::vector<std::vector<int32_t>> texts;
   std::vector<StepRow> rows;

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "check.h"
 #include "cpu/cpu.h"
 #include "engine/dtype.h"
 
@@ -94,12 +95,8 @@ inline AttentionResult attend(Ops& ops, const AttentionShape& shape, PagedCache&
     append(v, sequences[s].v, begin[s] * shape.G * shape.D, end[s] * shape.G * shape.D);
   }
   const int64_t T = q_start.back();
-  const SequenceMap map{q_start.data(),
-                        kv_len.data(),
-                        cache.page_start.data(),
-                        cache.page_table.data(),
-                        static_cast<int64_t>(sequences.size()),
-                        T};
+  const SequenceMap map = sequence_map(q_start.data(), kv_len.data(), cache.page_start.data(), cache.page_table.data(),
+                                       static_cast<int64_t>(sequences.size()));
   ops.kv_write({k.data(), v.data(), cache.pages(), map});
   AttentionResult r;
   r.out.assign(static_cast<size_t>(T * shape.H * shape.D), std::numeric_limits<float>::quiet_NaN());
@@ -135,12 +132,8 @@ inline AttentionGradients backward(Ops& ops, const AttentionShape& shape, const 
   PagedCache cache(shape, end, fill);
   const AttentionResult forward = attend(ops, shape, cache, sequences, begin, end);
   const int64_t T = q_start.back();
-  const SequenceMap map{q_start.data(),
-                        kv_len.data(),
-                        cache.page_start.data(),
-                        cache.page_table.data(),
-                        static_cast<int64_t>(sequences.size()),
-                        T};
+  const SequenceMap map = sequence_map(q_start.data(), kv_len.data(), cache.page_start.data(), cache.page_table.data(),
+                                       static_cast<int64_t>(sequences.size()));
   const float nan = std::numeric_limits<float>::quiet_NaN();
   AttentionGradients g;
   g.dq.assign(static_cast<size_t>(T * shape.H * shape.D), nan);

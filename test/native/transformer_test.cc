@@ -80,7 +80,7 @@ void test_passes(DType dtype, bool qk_norm, bool tied) {
   model.initialise(9, 0.2);
 
   // Sample 40 tokens after prompts of different lengths, one of them longer than a chunk, then score what was sampled.
-  KvCache cache(shape, dtype, 60);
+  KvCache cache(model.ops(), shape, dtype, 60);
   std::vector<std::vector<int32_t>> texts;
   std::vector<StepRow> rows;
   for (const int64_t length : {1, 31, 32, 530}) {
@@ -158,7 +158,9 @@ void test_passes(DType dtype, bool qk_norm, bool tied) {
 void test_page_bookkeeping() {
   constexpr int64_t kPages = 24;
   const ModelShape shape = tiny_shape(true, true);
-  KvCache cache(shape, DType::kF32, kPages);
+  ThreadPool pool(1);
+  const std::unique_ptr<Ops> ops = make_cpu_ops(best_isa(), pool);
+  KvCache cache(*ops, shape, DType::kF32, kPages);
   Random random(5);
   std::map<int32_t, int64_t> lengths;
   std::map<int32_t, std::vector<int32_t>> pages;
@@ -235,7 +237,9 @@ void test_page_bookkeeping() {
 
 void test_freed_while_pinned() {
   const ModelShape shape = tiny_shape(true, true);
-  KvCache cache(shape, DType::kF32, 4);
+  ThreadPool pool(1);
+  const std::unique_ptr<Ops> ops = make_cpu_ops(best_isa(), pool);
+  KvCache cache(*ops, shape, DType::kF32, 4);
   const int32_t seq = cache.add();
   cache.pin({{seq, 40}});
   check_throws([&] { cache.pin({{seq, 1}}); }, "ERR_SEQUENCE_BUSY", "has not ended", "a taken sequence is busy");

@@ -1,0 +1,53 @@
+// The GPUs for JavaScript: exports.cudaDevices.
+#include "device.h"
+
+#include <napi.h>
+
+#include <memory>
+#include <vector>
+
+#include "bundle.h"
+#include "napi/guard.h"
+#include "napi/job.h"
+#include "napi/register.h"
+
+namespace toolgrad {
+namespace {
+
+// cudaDevices(): promise of {ordinal, name, computeCapability, multiprocessors, memoryBytes, driver, library} of every GPU;
+// rejects with ERR_NO_CUDA and the reason when there is no driver.
+Napi::Value cuda_devices(const Napi::CallbackInfo& info) {
+  auto devices = std::make_shared<std::vector<cuda::DeviceFacts>>();
+  return run_job(
+      info.Env(), [devices] { *devices = cuda::list_devices(); },
+      [devices](Napi::Env env) {
+        auto result = Napi::Array::New(env, devices->size());
+        for (size_t i = 0; i < devices->size(); ++i) {
+          const cuda::DeviceFacts& facts = (*devices)[i];
+          auto entry = Napi::Object::New(env);
+          entry.Set("ordinal", facts.ordinal);
+          entry.Set("name", facts.name);
+          entry.Set("computeCapability", std::to_string(facts.sm / 10) + "." + std::to_string(facts.sm % 10));
+          entry.Set("multiprocessors", facts.multiprocessors);
+          entry.Set("memoryBytes", static_cast<double>(facts.memory_bytes));
+          entry.Set("driver", facts.driver);
+          entry.Set("library", facts.library);
+          result.Set(static_cast<uint32_t>(i), entry);
+        }
+        return result;
+      });
+}
+
+// cudaModules(): how many texts of PTX this binary holds; 0 for a build without nvcc.
+Napi::Value cuda_modules(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(cuda::ptx_bundle().count));
+}
+
+}  // namespace
+
+void register_device(Napi::Env env, Napi::Object exports) {
+  export_function<cuda_devices>(env, exports, "cudaDevices");
+  export_function<cuda_modules>(env, exports, "cudaModules");
+}
+
+}  // namespace toolgrad

@@ -1,0 +1,71 @@
+// The op contract on a GPU: each op queues its kernels (cuda/ops/), those that return a value wait for it.
+#include <string>
+
+#include "backend.h"
+#include "device.h"
+#include "engine/error.h"
+#include "ops/ops.h"
+
+namespace toolgrad {
+namespace {
+
+// The tensor cores read bf16. Weights in fp32 are those of small matrices (value head, adapters), which have kernels of
+// their own; a whole model in fp32 is refused when it is opened.
+bool on_tensor_cores(const PackedMatrix& w) {
+  return w.dtype == DType::kBF16;
+}
+
+class CudaOps final : public Ops {
+ public:
+  explicit CudaOps(int ordinal) : device_(cuda::CudaDevice::open(ordinal)), memory_(device_) {}
+
+  const char* name() const override { return "cuda"; }
+  const std::shared_ptr<Memory>& memory() const override { return memory_; }
+
+  void pack(const float* src, PackedMatrix dst) override { cuda::pack(*device_, src, dst); }
+  void unpack(PackedMatrix src, float* dst) override { cuda::unpack(*device_, src, dst); }
+  void linear_forward(const LinearForward& op) override {
+    on_tensor_cores(op.w) ? cuda::linear_forward(*device_, op) : cuda::linear_f32_forward(*device_, op);
+  }
+  void linear_backward_input(const LinearBackwardInput& op) override {
+    on_tensor_cores(op.w) ? cuda::linear_backward_input(*device_, op) : cuda::linear_f32_backward_input(*device_, op);
+  }
+  void linear_backward_weight(const LinearBackwardWeight& op) override {
+    op.dw.rows >= kPanelRows ? cuda::linear_backward_weight(*device_, op)
+                             : cuda::linear_f32_backward_weight(*device_, op);
+  }
+  void low_rank_forward(const LowRankForward& op) override { cuda::low_rank_forward(*device_, op); }
+  void low_rank_backward(const LowRankBackward& op) override { cuda::low_rank_backward(*device_, op); }
+  void rms_norm_forward(const RmsNormForward& op) override { cuda::rms_norm_forward(*device_, op); }
+  void rms_norm_backward(const RmsNormBackward& op) override { cuda::rms_norm_backward(*device_, op); }
+  void rope(const Rope& op) override { cuda::rope(*device_, op); }
+  void kv_write(const KvWrite& op) override { cuda::kv_write(*device_, op); }
+  void kv_prepare(const KvPrepare& op) override { cuda::kv_prepare(*device_, op); }
+  void attention_forward(const AttentionForward& op) override { cuda::attention_forward(*device_, op); }
+  void attention_backward(const AttentionBackward& op) override { cuda::attention_backward(*device_, op); }
+  void swiglu_forward(const SwigluForward& op) override { cuda::swiglu_forward(*device_, op); }
+  void swiglu_backward(const SwigluBackward& op) override { cuda::swiglu_backward(*device_, op); }
+  void embedding_forward(const EmbeddingForward& op) override { cuda::embedding_forward(*device_, op); }
+  void embedding_backward(const EmbeddingBackward& op) override { cuda::embedding_backward(*device_, op); }
+  void gather_rows(const GatherRows& op) override { cuda::gather_rows(*device_, op); }
+  void scatter_rows(const ScatterRows& op) override { cuda::scatter_rows(*device_, op); }
+  void head_forward(const HeadForward& op) override { cuda::head_forward(*device_, op); }
+  void head_backward(const HeadBackward& op) override { cuda::head_backward(*device_, op); }
+  void sample(const Sample& op) override { cuda::sample(*device_, op); }
+  void adamw(const AdamW& op) override { cuda::adamw(*device_, op); }
+  void add(float* to, const float* x, int64_t n) override { cuda::add(*device_, to, x, n); }
+  double sum_of_squares(const float* x, int64_t n) override { return cuda::sum_of_squares(*device_, x, n); }
+  bool all_finite(const float* x, int64_t n) override { return cuda::all_finite(*device_, x, n); }
+
+ private:
+  std::shared_ptr<cuda::CudaDevice> device_;
+  std::shared_ptr<Memory> memory_;
+};
+
+}  // namespace
+
+std::unique_ptr<Ops> make_cuda_ops(int ordinal) {
+  return std::make_unique<CudaOps>(ordinal);
+}
+
+}  // namespace toolgrad

@@ -1,0 +1,91 @@
+// Row-major fp32 [rows, cols] to panels of 16 rows and back. bf16 rounds to nearest even; padding rows become zero.
+//
+// A block moves 16 rows x 64 columns through shared memory, so that both sides are read and written in runs. Moves 4 + 2
+// (bf16) or 8 bytes an element: bound by memory. Runs when weights are loaded, saved or set.
+#include "kernels/bf16.cuh"
+#include "kernels/pack.h"
+
+namespace toolgrad::cuda {
+namespace {
+
+constexpr int kPanel = 16;  // engine/ops.h kPanelRows
+
+struct Piece {
+  int64_t panel;
+  int column0, columns, rows;  // rows that exist
+};
+__device__ __forceinline__ Piece piece_of(const PackParams& p) {
+  Piece piece;
+  piece.panel = blockIdx.x / p.column_blocks;
+  piece.column0 = static_cast<int>(blockIdx.x % p.column_blocks) * kPackColumns;
+  piece.columns = p.cols - piece.column0 < kPackColumns ? p.cols - piece.column0 : kPackColumns;
+  const int64_t rows = p.rows - piece.panel * kPanel;
+  piece.rows = static_cast<int>(rows < kPanel ? rows : kPanel);
+  return piece;
+}
+
+template <bool kBf16>
+__device__ __forceinline__ void pack(const PackParams& p, float (&tile)[kPanel][kPackColumns + 1]) {
+  const Piece piece = piece_of(p);
+  const float* from = static_cast<const float*>(p.from) + piece.panel * kPanel * p.cols + piece.column0;
+  for (int i = threadIdx.x; i < kPanel * kPackColumns; i += kPackThreads) {
+    const int row = i / kPackColumns, column = i % kPackColumns;
+    if (column >= piece.columns) continue;
+    tile[row][column] = row < piece.rows ? from[static_cast<int64_t>(row) * p.cols + column] : 0.0f;
+  }
+  __syncthreads();
+  const int64_t start = (piece.panel * p.cols + piece.column0) * kPanel;
+  for (int i = threadIdx.x; i < piece.columns * (kPanel / 2); i += kPackThreads) {
+    const int column = i / (kPanel / 2), row = 2 * (i % (kPanel / 2));
+    const float a = tile[row][column], b = tile[row + 1][column];
+    if constexpr (kBf16)
+      static_cast<uint32_t*>(p.to)[start / 2 + i] = pack_bf16(a, b);
+    else
+      static_cast<float2*>(p.to)[start / 2 + i] = make_float2(a, b);
+  }
+}
+
+template <bool kBf16>
+__device__ __forceinline__ void unpack(const PackParams& p, float (&tile)[kPanel][kPackColumns + 1]) {
+  const Piece piece = piece_of(p);
+  const int64_t start = (piece.panel * p.cols + piece.column0) * kPanel;
+  for (int i = threadIdx.x; i < piece.columns * (kPanel / 2); i += kPackThreads) {
+    const int column = i / (kPanel / 2), row = 2 * (i % (kPanel / 2));
+    if constexpr (kBf16) {
+      const uint32_t pair = static_cast<const uint32_t*>(p.from)[start / 2 + i];
+      tile[row][column] = low_bf16(pair);
+      tile[row + 1][column] = high_bf16(pair);
+    } else {
+      const float2 pair = static_cast<const float2*>(p.from)[start / 2 + i];
+      tile[row][column] = pair.x;
+      tile[row + 1][column] = pair.y;
+    }
+  }
+  __syncthreads();
+  float* to = static_cast<float*>(p.to) + piece.panel * kPanel * p.cols + piece.column0;
+  for (int i = threadIdx.x; i < piece.rows * kPackColumns; i += kPackThreads) {
+    const int row = i / kPackColumns, column = i % kPackColumns;
+    if (column < piece.columns) to[static_cast<int64_t>(row) * p.cols + column] = tile[row][column];
+  }
+}
+
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(kPackThreads) pack_panels_bf16(const PackParams p) {
+  __shared__ float tile[kPanel][kPackColumns + 1];
+  pack<true>(p, tile);
+}
+extern "C" __global__ void __launch_bounds__(kPackThreads) pack_panels_f32(const PackParams p) {
+  __shared__ float tile[kPanel][kPackColumns + 1];
+  pack<false>(p, tile);
+}
+extern "C" __global__ void __launch_bounds__(kPackThreads) unpack_panels_bf16(const PackParams p) {
+  __shared__ float tile[kPanel][kPackColumns + 1];
+  unpack<true>(p, tile);
+}
+extern "C" __global__ void __launch_bounds__(kPackThreads) unpack_panels_f32(const PackParams p) {
+  __shared__ float tile[kPanel][kPackColumns + 1];
+  unpack<false>(p, tile);
+}
+
+}  // namespace toolgrad::cuda

@@ -1,0 +1,99 @@
+// Launches the linear layers: casts, then one of the GEMM shapes. The shape follows from the sizes and the device; results
+// do not depend on it.
+#include "ops/linear.h"
+
+#include "ops/gemm_launch.h"
+#include "ops/ops.h"
+
+namespace toolgrad::cuda {
+namespace {
+
+void add_bias_gradient(Launcher& launcher, const LinearBackwardWeight& op) {
+  const int64_t N = op.dw.rows, parts = ceil_div(op.T, kBiasRows), columns = ceil_div(N, kBiasThreads);
+  const BiasGradientParams p{op.dy,
+                             launcher.scratch<float>(2, parts * N),
+                             op.db,
+                             op.T,
+                             static_cast<int32_t>(N),
+                             static_cast<int32_t>(columns)};
+  launcher.launch(kernels::bias_gradient_parts, {parts * columns}, p);
+  launcher.launch(kernels::bias_gradient_sum, {columns}, p);
+}
+
+}  // namespace
+
+Bf16Rows to_bf16_rows(Launcher& launcher, int slot, const float* from, int64_t rows, int64_t width) {
+  const int32_t stride = padded_stride(width);
+  uint16_t* to = launcher.scratch<uint16_t>(slot, rows * stride);
+  cast_rows(launcher, from, to, rows, width, stride);
+  return {to, rows, stride};
+}
+
+void multiply_forward(Launcher& launcher, Bf16Rows x, PackedMatrix w, const float* bias, const float* residual,
+                      float* y) {
+  const LinearForwardParams p{x.data,
+                              static_cast<const uint16_t*>(w.data),
+                              bias,
+                              residual,
+                              y,
+                              x.rows,
+                              static_cast<int32_t>(w.rows),
+                              static_cast<int32_t>(w.cols),
+                              x.stride,
+                              0,
+                              0};
+  if (x.rows <= GemmSkinny::kM)
+    launch_tiles<GemmSkinny>(launcher, kernels::linear_forward_skinny, p, x.rows, w.rows);
+  else
+    launch_shape<GemmWide, GemmMedium>(launcher, kernels::linear_forward_wide, kernels::linear_forward_medium, p,
+                                       x.rows, w.rows);
+}
+
+void multiply_input(Launcher& launcher, Bf16Rows dy, PackedMatrix w, float* dx, bool accumulate) {
+  const LinearBackwardInputParams p{dy.data,
+                                    static_cast<const uint16_t*>(w.data),
+                                    dx,
+                                    dy.rows,
+                                    static_cast<int32_t>(w.rows),
+                                    static_cast<int32_t>(w.cols),
+                                    dy.stride,
+                                    0,
+                                    0,
+                                    accumulate ? 1 : 0};
+  launch_shape<GemmWide, GemmMedium>(launcher, kernels::linear_backward_input_wide,
+                                     kernels::linear_backward_input_medium, p, dy.rows, w.cols);
+}
+
+void multiply_weight(Launcher& launcher, Bf16Rows x, Bf16Rows dy, PackedMatrix dw) {
+  const LinearBackwardWeightParams p{x.data,
+                                     dy.data,
+                                     static_cast<float*>(dw.data),
+                                     x.rows,
+                                     static_cast<int32_t>(dw.rows),
+                                     static_cast<int32_t>(dw.cols),
+                                     x.stride,
+                                     dy.stride,
+                                     0,
+                                     0};
+  launch_shape<GemmWide, GemmMedium>(launcher, kernels::linear_backward_weight_wide,
+                                     kernels::linear_backward_weight_medium, p, dw.cols, dw.rows);
+}
+
+void linear_forward(Launcher& launcher, const LinearForward& op) {
+  if (op.T <= 0 || op.w.rows <= 0) return;
+  multiply_forward(launcher, to_bf16_rows(launcher, 0, op.x, op.T, op.w.cols), op.w, op.bias, op.residual, op.y);
+}
+
+void linear_backward_input(Launcher& launcher, const LinearBackwardInput& op) {
+  if (op.T <= 0 || op.w.cols <= 0) return;
+  multiply_input(launcher, to_bf16_rows(launcher, 1, op.dy, op.T, op.w.rows), op.w, op.dx, op.accumulate);
+}
+
+void linear_backward_weight(Launcher& launcher, const LinearBackwardWeight& op) {
+  if (op.T <= 0 || op.dw.rows <= 0) return;
+  multiply_weight(launcher, to_bf16_rows(launcher, 0, op.x, op.T, op.dw.cols),
+                  to_bf16_rows(launcher, 1, op.dy, op.T, op.dw.rows), op.dw);
+  if (op.db != nullptr) add_bias_gradient(launcher, op);
+}
+
+}  // namespace toolgrad::cuda
