@@ -4,8 +4,8 @@
  * GPU with itself are of bits.
  */
 import test from 'ava';
-import type { LossBatch, LossOptions } from '../../lib/model/engine.ts';
 import { Device } from '../../lib/model/device.ts';
+import type { LossBatch, LossOptions } from '../../lib/model/engine.ts';
 import type { Model } from '../../lib/model/model.ts';
 import { alone, bits, crossEntropy, packed, sampling, tokenMeanWeights } from '../support/batches.ts';
 import { cudaConfigs, inProcess, modelOn, noGpu } from '../support/cuda.ts';
@@ -17,7 +17,13 @@ if (noGpu !== null) test(noGpu, (t) => t.is(process.env.TOOLGRAD_LIBCUDA ?? '', 
 
 const lengths = [1, 2, 31, 33, 64, 70, 100];
 
-const ppo: LossOptions = { ...crossEntropy, kind: 'ppo_clip', clipLow: 0.2, clipHigh: 0.28, entropyCoef: 0.01 };
+const ppo: LossOptions = {
+  ...crossEntropy,
+  kind: 'ppo_clip',
+  clipLow: 0.2,
+  clipHigh: 0.28,
+  entropyCoef: 0.01,
+};
 
 /** Every fourth token is masked; advantages of both signs. */
 function ppoBatch(): LossBatch {
@@ -32,7 +38,8 @@ function ppoBatch(): LossBatch {
   };
 }
 
-const largest = (a: Float32Array, b: Float32Array) => a.reduce((worst, x, i) => Math.max(worst, Math.abs(x - b[i]!)), 0);
+const largest = (a: Float32Array, b: Float32Array) =>
+  a.reduce((worst, x, i) => Math.max(worst, Math.abs(x - b[i]!)), 0);
 
 /** |a - b| / |b| in the Euclidean norm. */
 function distance(a: Float32Array, b: Float32Array): number {
@@ -57,13 +64,22 @@ async function worstGradient(gpu: Model, cpu: Model): Promise<[number, string]> 
 onGpu('a GPU is found by name, and auto prefers it', async (t) => {
   const [auto, named] = [await Device.open('auto'), await Device.open('cuda:0')];
   t.is(auto.kind, 'cuda');
-  t.regex(auto.description, /^cuda:0, .+, compute capability \d+\.\d, .+ chosen: the first GPU that can be used$/);
+  t.regex(
+    auto.description,
+    /^cuda:0, .+, compute capability \d+\.\d, .+ chosen: the first GPU that can be used$/,
+  );
   t.is(named.ordinal, 0);
-  await t.throwsAsync(Device.open('cuda:9'), { code: 'ERR_NO_CUDA', message: /Expected GPU 9 but the driver shows 1/ });
+  await t.throwsAsync(Device.open('cuda:9'), {
+    code: 'ERR_NO_CUDA',
+    message: /Expected GPU 9 but the driver shows 1/,
+  });
 });
 
 onGpu('what a GPU cannot hold is refused when the model is opened', async (t) => {
-  await t.throwsAsync(modelOn('cuda', 'qwen2', { dtype: 'float32' }), { code: 'ERR_DTYPE', message: /bfloat16/ });
+  await t.throwsAsync(modelOn('cuda', 'qwen2', { dtype: 'float32' }), {
+    code: 'ERR_DTYPE',
+    message: /bfloat16/,
+  });
 });
 
 for (const family of families) {
@@ -73,7 +89,9 @@ for (const family of families) {
     const batch = packed(sequences(lengths, 2));
     const [g, c] = [await gpu.score(batch, 0.9), await cpu.score(batch, 0.9)];
     const [logprob, entropy] = [largest(g.logprobs, c.logprobs), largest(g.entropies, c.entropies)];
-    t.log(`largest differences: log-prob ${logprob.toExponential(1)}, entropy ${entropy.toExponential(1)} nats`);
+    t.log(
+      `largest differences: log-prob ${logprob.toExponential(1)}, entropy ${entropy.toExponential(1)} nats`,
+    );
     t.true(logprob < 0.15 && entropy < 0.1);
     t.true(logprob > 0, 'two devices that agree to the bit would mean that one of them was not used');
   });
@@ -84,7 +102,9 @@ for (const family of families) {
     const batch = ppoBatch();
     const [g, c] = [await gpu.accumulate(batch, ppo), await cpu.accumulate(batch, ppo)];
     const [worst, name] = await worstGradient(gpu, cpu);
-    t.log(`loss ${g.loss.toFixed(6)} (CPU ${c.loss.toFixed(6)}); worst gradient ${worst.toExponential(1)}: ${name}`);
+    t.log(
+      `loss ${g.loss.toFixed(6)} (CPU ${c.loss.toFixed(6)}); worst gradient ${worst.toExponential(1)}: ${name}`,
+    );
     t.true(Math.abs(g.loss - c.loss) < 0.02 * Math.max(1, Math.abs(c.loss)));
     // Twice what plain bf16 loses on a Llama of this size (llama-smol in golden.test.ts: 1.1e-1).
     t.true(worst < 0.11);
@@ -116,15 +136,27 @@ for (const family of families) {
     const together = packed(texts);
     const scored = await model.score(together, 1);
     const trained = await model.accumulate(
-      { ...together, temperature: 1, weight: Float32Array.from(together.tokens, (_, i) => (together.seqStarts.includes(i) ? 0 : 1)) },
+      {
+        ...together,
+        temperature: 1,
+        weight: Float32Array.from(together.tokens, (_, i) => (together.seqStarts.includes(i) ? 0 : 1)),
+      },
       crossEntropy,
     );
     t.deepEqual(bits(trained.logprobs), bits(scored.logprobs));
     for (const [s, values] of sampled.entries()) {
       const end = together.seqStarts[s + 1]!;
-      t.deepEqual(bits(Float32Array.from(values)), bits(scored.logprobs.slice(end - values.length, end)), `sequence ${s}`);
+      t.deepEqual(
+        bits(Float32Array.from(values)),
+        bits(scored.logprobs.slice(end - values.length, end)),
+        `sequence ${s}`,
+      );
       const single = await model.score(alone(texts[s]!), 1);
-      t.deepEqual(bits(single.logprobs), bits(scored.logprobs.slice(together.seqStarts[s], end)), `sequence ${s} alone`);
+      t.deepEqual(
+        bits(single.logprobs),
+        bits(scored.logprobs.slice(together.seqStarts[s], end)),
+        `sequence ${s} alone`,
+      );
     }
     t.notDeepEqual(texts[1], texts[4], 'the fork goes its own way');
   });
@@ -142,9 +174,15 @@ onGpu('training steps follow the CPU: loss, gradient norm, weights', async (t) =
   const adamw = { lr: 3e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.01, maxGradNorm: 1 };
   const losses: [number, number][] = [];
   for (let step = 0; step < 10; step++) {
-    losses.push([(await gpu.accumulate(batch, crossEntropy)).loss, (await cpu.accumulate(batch, crossEntropy)).loss]);
+    losses.push([
+      (await gpu.accumulate(batch, crossEntropy)).loss,
+      (await cpu.accumulate(batch, crossEntropy)).loss,
+    ]);
     const [g, c] = [await gpu.update(adamw), await cpu.update(adamw)];
-    t.true(Math.abs(g.gradNorm / c.gradNorm - 1) < 0.05, `gradient norm of step ${step}: ${g.gradNorm}, CPU ${c.gradNorm}`);
+    t.true(
+      Math.abs(g.gradNorm / c.gradNorm - 1) < 0.05,
+      `gradient norm of step ${step}: ${g.gradNorm}, CPU ${c.gradNorm}`,
+    );
   }
   t.log(losses.map(([g, c]) => `${g.toFixed(4)}/${c.toFixed(4)}`).join(' '));
   t.true(losses.every(([g, c]) => Math.abs(g - c) < 0.03 * c));
@@ -165,10 +203,20 @@ onGpu('a device that is full, or fails, is an error with a code, and the process
     return JSON.parse(run.output) as string[];
   };
   const full = await events('alloc:5');
-  t.true(full.some((event) => /ERR_OUT_OF_MEMORY: createModel: Expected .+ MiB of memory on .+ for .+ but .+ are free/.test(event)), full.join('\n'));
+  t.true(
+    full.some((event) =>
+      /ERR_OUT_OF_MEMORY: createModel: Expected .+ MiB of memory on .+ for .+ but .+ are free/.test(event),
+    ),
+    full.join('\n'),
+  );
   t.is(full.at(-1), 'cpu: ok');
   const failed = await events('launch:60');
-  t.true(failed.some((event) => /^accumulate: ERR_DEVICE_LOST: accumulate: .+CUDA_ERROR_LAUNCH_FAILED/.test(event)), failed.join('\n'));
+  t.true(
+    failed.some((event) =>
+      /^accumulate: ERR_DEVICE_LOST: accumulate: .+CUDA_ERROR_LAUNCH_FAILED/.test(event),
+    ),
+    failed.join('\n'),
+  );
   t.true(failed.some((event) => /^score: ERR_DEVICE_LOST/.test(event)));
   t.is(failed.at(-1), 'cpu: ok');
 });
