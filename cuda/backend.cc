@@ -1,7 +1,7 @@
 // The op contract on a GPU: each op queues its kernels (cuda/ops/), those that return a value wait for it.
 #include <string>
 
-#include "cuda.h"
+#include "backend.h"
 #include "device.h"
 #include "engine/error.h"
 #include "ops/ops.h"

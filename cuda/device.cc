@@ -19,9 +19,11 @@ constexpr int kOldestSm = 80;
 constexpr int64_t kMostBlocks[] = {2147483647, 65535, 65535};
 constexpr int kSharedWithoutOptIn = 48 * 1024;
 
-std::string gibibytes(int64_t bytes) {
+std::string size_text(int64_t bytes) {
+  const bool large = bytes >= int64_t{1} << 30;
   char text[32];
-  std::snprintf(text, sizeof text, "%.1f GiB", static_cast<double>(bytes) / (1 << 30));
+  std::snprintf(text, sizeof text, large ? "%.1f GiB" : "%.3f MiB",
+                static_cast<double>(bytes) / (large ? 1 << 30 : 1 << 20));
   return text;
 }
 
@@ -213,8 +215,8 @@ void* CudaDevice::allocate(size_t bytes, const std::string& what) {
   const cu::Result result = (*driver_)->MemAlloc(&at, bytes);
   if (result == cu::kOutOfMemory)
     throw Error("ERR_OUT_OF_MEMORY",
-                "Expected " + gibibytes(static_cast<int64_t>(bytes)) + " of memory on " + facts_.name + " for " + what +
-                    " but " + gibibytes(free_bytes()) + " of " + gibibytes(facts_.memory_bytes) +
+                "Expected " + size_text(static_cast<int64_t>(bytes)) + " of memory on " + facts_.name + " for " + what +
+                    " but " + size_text(free_bytes()) + " of " + size_text(facts_.memory_bytes) +
                     " are free; use fewer tokens per micro-batch, fewer KV pages or a smaller model");
   check(result, "cuMemAlloc of " + std::to_string(bytes) + " bytes for " + what);
   void* block = reinterpret_cast<void*>(at);

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "cuda.h"
+#include "backend.h"
 #include "engine/error.h"
 #include "engine/philox.h"
 
@@ -74,13 +74,16 @@ void check_same_model(const Model& to, const Model& from) {
          "other layers, heads, RoPE, norm or longest length with the same first parameters");
 }
 
-std::unique_ptr<Ops> make_ops(const ModelOptions& options, ThreadPool& pool) {
+std::unique_ptr<Ops> make_ops(const ModelShape& shape, const ModelOptions& options, ThreadPool& pool) {
   if (options.cuda < 0) return make_cpu_ops(options.isa, pool);
   if (options.dtype != DType::kBF16)
     throw Error("ERR_DTYPE",
                 std::string("Expected bfloat16 weights on a GPU, whose tensor cores read nothing wider, but "
                             "found ") +
                     dtype_name(options.dtype) + ": open the model with dtype bfloat16, or on the CPU");
+  if (shape.D % 8 != 0 || shape.D > 128)
+    throw Error("ERR_MODEL_SHAPE", "Expected a head size on a GPU that is a multiple of 8 up to 128 but found " +
+                                       std::to_string(shape.D) + ": open the model on the CPU");
   return make_cuda_ops(options.cuda);
 }
 
@@ -90,7 +93,7 @@ Model::Model(const ModelShape& shape, const ModelOptions& options)
     : shape_(shape),
       options_(options),
       pool_(options.threads),
-      ops_(make_ops(options, pool_)),
+      ops_(make_ops(shape, options, pool_)),
       parameters_(shape, options.dtype, options.trainable && options.lora.rank == 0, ops_->memory()),
       rope_(shape, ops_->memory()),
       transformer_(shape_, parameters_, *ops_, rope_),

@@ -33,8 +33,8 @@ struct ModelOptions {
   bool trainable = false;
   int threads = 1;
   Isa isa = Isa::kPortable;
-  int cuda = -1;       // ordinal of the GPU that holds the model; -1: the host
   LoraOptions lora{};  // rank > 0: the base is frozen, and what is trained is an adapter
+  int cuda = -1;       // ordinal of the GPU that holds the model; -1: the host
 };
 
 /// S packed sequences of T tokens in all.

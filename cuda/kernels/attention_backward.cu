@@ -65,10 +65,12 @@ __device__ __forceinline__ void clear(float (&x)[kTiles][4]) {
 template <int kD, int kRows>
 __device__ __forceinline__ void fetch_rows(const uint16_t* from, int64_t row_stride, int rows, int D, uint32_t to) {
   constexpr int kChunks = kD / 8, kRowStep = kBackwardThreads / kChunks;
+  static_assert(kRows % kRowStep == 0, "whole steps");
   const int row0 = static_cast<int>(threadIdx.x) / kChunks, chunk = static_cast<int>(threadIdx.x) % kChunks;
   const uint16_t* at = from + row0 * row_stride + chunk * 8;
 #pragma unroll 2
-  for (int row = row0; row < kRows; row += kRowStep) {
+  for (int i = 0; i < kRows / kRowStep; ++i) {
+    const int row = row0 + i * kRowStep;
     copy_async(to + chunk_offset<kChunks>(row, chunk), at, chunk * 8 < D && row < rows ? 16 : 0);
     at += kRowStep * row_stride;
   }
@@ -289,16 +291,18 @@ __device__ __forceinline__ void backward_queries(const AttentionBackwardParams& 
 
 /// A warp per (token, head): lse in units of log2, and delta: each lane's products in order of d, then a butterfly.
 extern "C" __global__ void __launch_bounds__(kStatsThreads) attention_backward_stats(const AttentionBackwardParams p) {
-  const int64_t row = static_cast<int64_t>(blockIdx.x) * kStatsRows + (threadIdx.x >> 5);
-  if (row >= p.T * p.kv.H) return;
+  const int row = static_cast<int>(blockIdx.x) * kStatsRows + static_cast<int>(threadIdx.x >> 5);
+  if (row >= static_cast<int>(p.T) * p.kv.H) return;
   const int lane = static_cast<int>(threadIdx.x & 31u), D = p.kv.D;
   float delta = 0.0f;
-  for (int d = lane; d < D; d += 32) delta = fmaf(p.dout_exact[row * D + d], p.out[row * D + d], delta);
+  const float *dout = p.dout_exact + static_cast<int64_t>(row) * D, *out = p.out + static_cast<int64_t>(row) * D;
+  for (int d = lane; d < D; d += 32) delta = fmaf(dout[d], out[d], delta);
 #pragma unroll
   for (int distance = 16; distance > 0; distance /= 2) delta += __shfl_xor_sync(0xffffffffu, delta, distance);
   if (lane != 0) return;
-  const int64_t t = row / p.kv.H, h = row % p.kv.H;
-  *reinterpret_cast<float2*>(p.stats + (h * p.T + t) * 2) = make_float2(p.lse[row] * kLog2e, delta);
+  const int t = row / p.kv.H, h = row % p.kv.H;
+  *reinterpret_cast<float2*>(p.stats + (static_cast<int64_t>(h) * p.T + t) * 2) =
+      make_float2(p.lse[row] * kLog2e, delta);
 }
 
 #define TOOLGRAD_ATTENTION_ENTRIES(kD)                                   \

@@ -52,10 +52,11 @@ struct Sums {
   }
 };
 
-/// sums += the block's tile over `steps` steps of Shape::kK along the contraction. Operands are of gemm_operands.cuh;
+/// sums += the block's tile over `steps` (1 or more) steps of Shape::kK along the contraction. Operands are of gemm_operands.cuh;
 /// `shared` holds Shape::kSharedBytes. On return every warp is done with it.
 template <class Shape, class A, class B>
 __device__ __forceinline__ void gemm_tile(A& a, B& b, int steps, char* shared, Sums<Shape>& sums) {
+  __builtin_assume(steps > 0);
   const uint32_t base = shared_address(shared);
   const int lane = static_cast<int>(threadIdx.x & 31u), warp = static_cast<int>(threadIdx.x >> 5);
   const int warp_m = warp / Shape::kWarpsN * Shape::kWarpM, warp_n = warp % Shape::kWarpsN * Shape::kWarpN;

@@ -56,8 +56,8 @@ __device__ __forceinline__ void fetch_keys(const SequencePages& s, int tile, uin
     if (bytes > 0) from += s.pages[tile * kPages + page] * s.page_stride;
     uint32_t place = to + key_offset<kD>(page, row, chunk);
 #pragma unroll 2
-    for (int d = row; d < kD; d += kRowStep) {
-      copy_async(place, from, d < s.D ? bytes : 0);
+    for (int i = 0; i < kD / kRowStep; ++i) {
+      copy_async(place, from, row + i * kRowStep < s.D ? bytes : 0);
       from += kRowStep * kPageKeys;
       place += kRowStep * kKeyChunks * 16;
     }
@@ -80,7 +80,8 @@ __device__ __forceinline__ void fetch_values(const SequencePages& s, int tile, u
     if (left > 0) from += s.pages[tile * kPages + page] * s.page_stride;
     const bool inside = chunk * 8 < s.D;
 #pragma unroll 2
-    for (int key = row; key < kPageKeys; key += kRowStep) {
+    for (int i = 0; i < kPageKeys / kRowStep; ++i) {
+      const int key = row + i * kRowStep;
       copy_async(to + chunk_offset<kChunks>(page * kPageKeys + key, chunk), from, inside && key < left ? 16 : 0);
       from += kRowStep * s.D;
     }

@@ -91,6 +91,7 @@ void Driver::activate() {
 }
 
 void Driver::deactivate() {
+  statistics.leaks = leaks();
   for (const auto& stream : context.active) {
     statistics.discarded += stream->queue.size();
     stream->queue.clear();
@@ -108,14 +109,19 @@ void Driver::deactivate() {
   context.function_handles.clear();
   context.modules.clear();  // their variables leave device memory here
   context.pool_blocks.clear();
-  for (const Block* block : context.memory->live_blocks())
-    statistics.leaks.push_back({block->number, block->bytes, block->note});
-  for (const auto& [address, range] : context.pinned->ranges())
-    statistics.leaks.push_back(
-        {range.number, range.bytes, range.registered() ? "cuMemHostRegister" : "cuMemHostAlloc"});
   context.memory = nullptr;
   context.pinned = nullptr;
   changed.notify_all();
+}
+
+std::vector<Leak> Driver::leaks() const {
+  std::vector<Leak> all = statistics.leaks;
+  if (!context.alive()) return all;
+  for (const Block* block : context.memory->live_blocks())
+    if (block->note.rfind("cuMem", 0) == 0) all.push_back({block->number, block->bytes, block->note});
+  for (const auto& [address, range] : context.pinned->ranges())
+    all.push_back({range.number, range.bytes, range.registered() ? "cuMemHostRegister" : "cuMemHostAlloc"});
+  return all;
 }
 
 void Driver::fail(int code, const std::string& text) {

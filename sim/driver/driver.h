@@ -63,6 +63,8 @@ struct Driver {
   void deactivate();                                          // discards its work and everything in it
   [[noreturn]] void fail(int code, const std::string& text);  // sticky; discards all queued work
   void defect(const std::string& text);                       // of the program: stderr and report
+  /// What the program has not freed, of contexts that are gone and of the one that is alive; not the modules' variables.
+  std::vector<Leak> leaks() const;
   void reseed() { random_state = settings.seed; }
   uint64_t random(uint64_t below);
   const DeviceSheet& sheet() const { return device_sheet(settings.sm); }
@@ -77,6 +79,8 @@ struct Driver {
   void refuse_legacy_during_capture();
   /// Throws 900 and invalidates the capture of this stream, if any.
   void refuse_if_capturing(Stream& stream, const char* what);
+  /// Takes it off its streams.
+  void end_capture(const std::shared_ptr<Capture>& capture);
   bool queued(const std::function<bool(const Work&)>& matches) const;  // any work, of graphs too
 
   // schedule.cc

@@ -26,16 +26,7 @@ bool all_joined(const GraphBody& body, const std::vector<size_t>& tail) {
   return std::find(reached.begin(), reached.end(), false) == reached.end();
 }
 
-void end_capture(Driver& d, const std::shared_ptr<Capture>& capture) {
-  for (const auto& member : capture->members)
-    if (const auto stream = member.lock(); stream != nullptr) {
-      stream->capture = nullptr;
-      stream->tail.clear();
-    }
-  std::erase(d.context.captures, capture);
-}
-
-/// Marks kernels whose module is gone: hardware would run whatever lies there now.
+/// Refuses kernels whose module is gone: hardware would run whatever lies there now.
 void check_modules(const GraphBody& body, const char* what) {
   for (const GraphNode& node : body.nodes)
     if (const auto* kernel = std::get_if<KernelWork>(&node.work); kernel != nullptr && kernel->module->unloaded)
@@ -97,7 +88,7 @@ Result StreamEndCapture(Stream stream, Graph* graph) {
     if (capture->mode != kCaptureRelaxed && capture->thread != std::this_thread::get_id())
       throw Fault{kStreamCaptureWrongThread, "another thread began the capture"};
     const std::vector<size_t> tail = queue->tail;
-    end_capture(d, capture);
+    d.end_capture(capture);
     if (capture->invalid) throw Fault{kStreamCaptureInvalidated, "an earlier call made the capture invalid"};
     if (!all_joined(capture->body, tail))
       throw Fault{kStreamCaptureUnjoined, "work of another stream was not joined to the stream of the capture"};

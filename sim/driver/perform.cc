@@ -36,8 +36,8 @@ void Driver::launch_kernel(const KernelWork& work, uint64_t number) {
   if (settings.fail.launch != 0 && number == settings.fail.launch)
     throw Fault{cu::kLaunchFailed, name + ": launch " + std::to_string(number) + " failed (injected)"};
   Options options;
-  // Every launch has an order of its own, drawn from the seed.
-  options.seed = settings.seed == 0 ? 0 : settings.seed * 0x9e3779b97f4a7c15ull + statistics.launches + 1;
+  // Every launch has an order of its own.
+  options.seed = settings.seed == 0 ? 0 : 1 + random(UINT64_MAX - 1);
   options.checks = settings.checks;
   options.coverage = !settings.coverage.empty();
   options.threads = settings.threads;

@@ -27,16 +27,6 @@ void write_texts(JsonWriter& json, const char* key, const std::vector<std::strin
   json.close(']');
 }
 
-/// What nobody has freed: of contexts that are gone, and of the one that is alive.
-std::vector<Leak> leaks(const Driver& d) {
-  std::vector<Leak> all = d.statistics.leaks;
-  if (!d.context.alive()) return all;
-  for (const Block* block : d.context.memory->live_blocks()) all.push_back({block->number, block->bytes, block->note});
-  for (const auto& [address, range] : d.context.pinned->ranges())
-    all.push_back({range.number, range.bytes, range.registered() ? "cuMemHostRegister" : "cuMemHostAlloc"});
-  return all;
-}
-
 std::string coverage_json() {
   JsonWriter json;
   json.open('{');
@@ -82,7 +72,7 @@ std::string report_json(Driver& d) {
   write_texts(json, "defects", s.defects);
   write_texts(json, "failed_calls", s.errors);
   json.key("failed_calls_left_out").value(s.errors_left_out).key("leaks").open('[');
-  for (const Leak& leak : leaks(d))
+  for (const Leak& leak : d.leaks())
     json.open('{')
         .key("allocation")
         .value(leak.number)
@@ -108,7 +98,7 @@ void write_report_at_exit() {
   if (!d.settings.report.empty()) write_file(d.settings.report, report_json(d) + "\n");
   if (!d.settings.coverage.empty()) write_file(d.settings.coverage, coverage_json() + "\n");
   if (!d.settings.leaks) return;
-  for (const Leak& leak : leaks(d))
+  for (const Leak& leak : d.leaks())
     std::fprintf(stderr, "cudasim: leak: allocation %llu, %zu bytes, %s\n",
                  static_cast<unsigned long long>(leak.number), leak.bytes, leak.note.c_str());
 }

@@ -90,8 +90,11 @@ Result StreamDestroy(Stream stream) {
   return call("cuStreamDestroy_v2", Needs::kContext, [&](Driver& d, Lock&) {
     if (from_handle(stream) <= 2) throw Fault{kInvalidHandle, "a built-in stream cannot be destroyed"};
     const std::shared_ptr<sim::Stream> gone = d.context.streams.get(stream);
-    if (gone->capture != nullptr) gone->capture->invalid = true;
-    gone->capture = nullptr;
+    if (const std::shared_ptr<Capture> capture = gone->capture; capture != nullptr) {
+      capture->invalid = true;
+      if (capture->origin == gone.get()) d.end_capture(capture);
+      gone->capture = nullptr;
+    }
     gone->handle = 0;
     d.context.streams.remove(stream);
     if (gone->queue.empty()) std::erase(d.context.active, gone);

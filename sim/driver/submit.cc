@@ -125,6 +125,15 @@ void Driver::refuse_if_capturing(Stream& stream, const char* what) {
   throw Fault{cu::kStreamCaptureUnsupported, std::string(what) + ": the stream is being captured"};
 }
 
+void Driver::end_capture(const std::shared_ptr<Capture>& capture) {
+  for (const auto& member : capture->members)
+    if (const auto stream = member.lock(); stream != nullptr) {
+      stream->capture = nullptr;
+      stream->tail.clear();
+    }
+  std::erase(context.captures, capture);
+}
+
 bool Driver::queued(const std::function<bool(const Work&)>& matches) const {
   for (const auto& stream : context.active)
     for (const Operation& operation : stream->queue) {

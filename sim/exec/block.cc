@@ -9,7 +9,6 @@ namespace sim {
 namespace {
 
 constexpr uint64_t kSpin = 20000;  // instructions after which another group or warp gets its turn
-constexpr uint64_t kHang = uint64_t{1} << 29;
 
 uint32_t exited_threads(const Cta& cta) {
   uint32_t count = 0;
@@ -20,8 +19,7 @@ uint32_t exited_threads(const Cta& cta) {
 void release(Cta& cta, int id) {
   Barrier& barrier = cta.barriers[id];
   ++cta.worker->counters.barriers;
-  uint32_t arrived = 0, released = 0;
-  for (const auto& [warp, lanes] : barrier.joined) arrived |= 1u << warp;
+  uint32_t released = 0;
   for (const auto& waiting : barrier.waiting) {
     Warp& warp = cta.warps[waiting.warp];
     released |= 1u << waiting.warp;
@@ -38,7 +36,7 @@ void release(Cta& cta, int id) {
     }
     ++warp.sync;
   }
-  if (cta.run->options.checks) cta.shadow.barrier(arrived, released);
+  if (cta.run->options.checks) cta.shadow.barrier(barrier.stamps, released);
   barrier = Barrier{};
 }
 
@@ -134,7 +132,7 @@ bool arrive(Warp& w, const Instr& in, Group& group) {
   } else {
     barrier.arrived += static_cast<uint32_t>(std::popcount(group.mask));
   }
-  barrier.joined.emplace_back(w.index, group.mask);
+  if (cta.run->options.checks) barrier.stamps[w.index] = cta.shadow.arrive(in.size != kArrive);
   if (in.size >= kReduceAnd) {
     const uint32_t word = *w.word(in.op[3]);
     const uint32_t yes = (in.immediate != 0 ? ~word : word) & group.mask;
@@ -180,10 +178,10 @@ void run_block(Cta& cta) {
       }
       ++turn;
     }
-    if (worker.counters.warp_instructions - start > kHang) {
+    if (worker.counters.warp_instructions - start > run.options.hang) {
       Warp& warp = cta.warps[running.empty() ? 0 : running.front()];
       raise(warp, run.kernel->code[static_cast<size_t>(warp.pc)], -1, 702,
-            "the block ran " + std::to_string(kHang) + " instructions without an end: a hang");
+            "the block ran " + std::to_string(run.options.hang) + " instructions without an end: a hang");
     }
     if (!running.empty() && !moved) {
       // With random picks a round may have passed over the one that can run.

@@ -39,9 +39,10 @@ void leave(Form& f) {
 void barrier(Form& f) {
   f.take("cta");
   const bool is_bar = f.source.opcode == "bar";
-  const int kind = f.take_any({"sync", "arrive", "red", "warp"});
-  if (kind == 3) {
-    if (!is_bar || !f.take("sync")) f.unknown("form");
+  const bool of_warp = f.take("warp");
+  const int kind = f.take_any({"sync", "arrive", "red"});
+  if (of_warp) {
+    if (!is_bar || kind != 0) f.unknown("form");
     f.expect_count(1, 1);
     f.out.control = Control::kCollective;
     f.out.op[3] = f.in(0, Type::kU32);

@@ -53,6 +53,7 @@ struct Options {
   bool checks = true;     // initialisation, races, bank conflicts…; bounds and alignment are always checked
   bool coverage = false;  // which PTX lines ran
   int threads = 1;        // host threads over blocks
+  uint64_t hang = uint64_t{1} << 29;  // warp instructions of one block after which it is said to hang
 };
 
 /// Per kernel, summed over launches.

@@ -127,7 +127,6 @@ uint64_t Lowering::address_of(const ptx::Variable& variable, int line) {
     }
     case ptx::Space::kShared: {
       if (variable.bytes == 0) {  // dynamic shared memory begins behind all static variables
-        shared_alignment_ = std::max(shared_alignment_, variable.alignment);
         return kernel_->dynamic_shared;
       }
       const auto found = shared_.find(&variable);
@@ -340,20 +339,34 @@ void Lowering::emit(Form& form) {
 }
 
 void Lowering::place_slots() {
+  // Registers share places; constants, special registers, the carry and the sinks have their own.
+  std::vector<uint8_t> class_of;
+  for (const Slot& slot : slots_) class_of.push_back(slot.fixed ? 255 : static_cast<uint8_t>(slot.width));
+  const Allocation shared = allocate(*kernel_, uses_, class_of);
+  constexpr uint32_t kBytes[] = {4, 128, 256};
   size_t bytes = 0;
-  for (Slot& slot : slots_) {
-    if (slot.width != Width::kPredicate) continue;
-    slot.offset = static_cast<uint32_t>(bytes);
-    bytes += 4;
+  for (Width width : {Width::kPredicate, Width::kWord, Width::kDouble}) {
+    const uint32_t size = kBytes[static_cast<int>(width)];
+    const size_t first = bytes;
+    bytes += size_t{shared.colors[static_cast<int>(width)]} * size;
+    for (uint32_t i = 0; i < slots_.size(); ++i) {
+      Slot& slot = slots_[i];
+      if (slot.width != width) continue;
+      if (slot.fixed) {
+        slot.offset = static_cast<uint32_t>(bytes);
+        bytes += size;
+      } else {
+        slot.offset = static_cast<uint32_t>(first) + shared.color[i] * size;
+      }
+    }
+    bytes = round_up(bytes, 64);
   }
-  bytes = round_up(bytes, 64);
-  for (Slot& slot : slots_) {
-    if (slot.width == Width::kPredicate) continue;
-    slot.offset = static_cast<uint32_t>(bytes);
-    bytes += slot.width == Width::kWord ? 128 : 256;
+  kernel_->arena_bytes = bytes;
+  // What the assembler would add for addresses and its own temporaries is not known.
+  kernel_->facts.registers = std::clamp(shared.live_words, 16, 255);
+  for (uint32_t slot : shared.at_entry) {
+    kernel_->cleared.emplace_back(slots_[slot].offset, kBytes[static_cast<int>(slots_[slot].width)]);
   }
-  kernel_->arena_bytes = round_up(bytes, 64);
-  kernel_->facts.registers = 32;
   const auto place = [this](uint32_t& slot) { slot = slots_[slot].offset; };
   for (Instr& instr : kernel_->code) {
     for (uint32_t& slot : instr.op) place(slot);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "exec/allocation.h"
 #include "exec/form.h"
 #include "exec/machine.h"
 
@@ -53,36 +54,28 @@ class Lowering {
   Kernel& kernel() { return *kernel_; }
 
  private:
-  struct Uses {
-    std::vector<uint32_t> reads, writes;
-  };
   void lay_out_parameters();
   void lower(const ptx::Function& function, int depth);
   void emit(Form& form);
   void lower_call(const ptx::Instruction& call, int depth);
-  void branch_to(const ptx::Instruction& source, bool inverted, int* patch);
   void place_slots();
-  std::vector<uint32_t> live_offsets();
 
   const ptx::File& file_;
   const Addresses& addresses_;
   const ptx::Function& entry_;
   std::unique_ptr<Kernel> kernel_;
   std::vector<Slot> slots_;
-  std::vector<Uses> uses_;  // per instruction
+  std::vector<SlotUses> uses_;  // per instruction
   std::vector<uint32_t> reads_, writes_, more_;
   std::map<std::pair<uint64_t, bool>, uint32_t> constants_;
   std::map<std::string, uint32_t> specials_;
   uint32_t carry_ = 0, sinks_[3] = {0, 0, 0};
   std::map<const ptx::Variable*, size_t> kernel_parameters_, shared_, frame_;
-  size_t shared_bytes_ = 0, shared_alignment_ = 16;
-  const ptx::Variable* dynamic_ = nullptr;
-  std::vector<std::pair<int, const ptx::Variable*>> dynamic_uses_;
+  size_t shared_bytes_ = 0;
 
   // Of the function that is being lowered.
   const ptx::Function* function_ = nullptr;
   uint32_t first_register_ = 0;
-  std::vector<int>* returns_ = nullptr;  // branches to the end of an inlined function
   std::vector<const ptx::Function*> stack_;
 };
 

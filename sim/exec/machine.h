@@ -158,7 +158,7 @@ struct Barrier {
   uint32_t arrived = 0;
   bool counted = false;  // the instruction says how many
   std::vector<Waiting> waiting;
-  std::vector<std::pair<uint32_t, uint32_t>> joined;  // warp, lanes of all that arrived
+  uint32_t stamps[32] = {};  // of the shadow, per warp that arrived
   uint32_t reduce_and = 1, reduce_or = 0, reduce_count = 0;
 };
 

@@ -18,17 +18,17 @@ void SharedShadow::reset(uint32_t bytes, uint32_t warps) {
   known_.assign(size_t{warps} * warps, floor_);
 }
 
-void SharedShadow::barrier(uint32_t arrived, uint32_t released) {
+void SharedShadow::barrier(const uint32_t* stamps, uint32_t released) {
   const uint32_t seen = epoch_++;
-  if (arrived == all_ && released == all_) {
+  if (released == all_) {  // all waited: nothing before is of interest any more
     floor_ = seen;
     return;
   }
-  std::vector<uint32_t> joined(warps_, 0);
+  uint32_t joined[32] = {};
   for (uint32_t from = 0; from < warps_; ++from) {
-    if (!((arrived >> from) & 1)) continue;
+    if (stamps[from] == 0) continue;
     for (uint32_t of = 0; of < warps_; ++of) joined[of] = std::max(joined[of], known_[from * warps_ + of]);
-    joined[from] = seen;
+    joined[from] = std::max(joined[from], stamps[from]);
   }
   for (uint32_t to = 0; to < warps_; ++to) {
     if (!((released >> to) & 1)) continue;

@@ -28,8 +28,11 @@ class SharedShadow {
   Hazard write(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t bytes, int line);
   Hazard atomic(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t bytes, int line);
 
-  /// A barrier completed: `arrived` gave what they did before, `released` know of it now (bits of warps).
-  void barrier(uint32_t arrived, uint32_t released);
+  /// A warp arrives at a barrier; the stamp up to which the others will know of it. One that does not wait starts a new
+  /// epoch: what it does from now on is not covered.
+  uint32_t arrive(bool waits) { return waits ? epoch_ : epoch_++; }
+  /// A barrier completed: `stamps[v]` is warp v's arrival (0: it took no part); `released` know of it now.
+  void barrier(const uint32_t* stamps, uint32_t released);
 
  private:
   struct Record {

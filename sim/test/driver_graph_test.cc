@@ -1,5 +1,5 @@
 // Graphs: capture and what it forbids, instantiation, replay, update.
-#include <cstring>
+#include <set>
 #include <thread>
 
 #include "driver_calls.h"
@@ -80,7 +80,7 @@ int fork(Session& session, bool joins, cu::Graph* graph, cu::DevicePtr a, cu::De
 
 void branches() {
   const Calls& c = calls();
-  for (const char* seed : {"0", "1", "2", "3", "4"}) {
+  for (const char* seed : {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}) {
     succeeds(c.set("seed", seed), "seed");
     Session session;
     const cu::DevicePtr a = session.integer(1), b = session.integer(1);
@@ -95,6 +95,33 @@ void branches() {
     expect(fork(session, false, &graph, a, b), cu::kStreamCaptureUnjoined, "a fork without a join");
     check(graph == nullptr, "makes no graph");
   }
+  succeeds(c.set("seed", "0"), "seed");
+}
+
+/// Two branches that should have been ordered: 20 or 11.
+void branches_without_order() {
+  const Calls& c = calls();
+  std::set<int> results;
+  for (int seed = 1; seed <= 12; ++seed) {
+    succeeds(c.set("seed", std::to_string(seed).c_str()), "seed");
+    Session session;
+    const cu::DevicePtr number = session.integer(1);
+    const cu::Stream origin = session.stream(), side = session.stream();
+    const cu::Event forked = session.event(), joined = session.event();
+    cu::Graph graph = nullptr;
+    succeeds(c.StreamBeginCapture(origin, cu::kCaptureGlobal), "begin");
+    succeeds(c.EventRecord(forked, origin), "record");
+    succeeds(c.StreamWaitEvent(side, forked, 0), "fork");
+    succeeds(launch(session.function("add"), number, 1, origin), "origin");
+    succeeds(launch(session.function("times"), number, 10, side), "side");
+    succeeds(c.EventRecord(joined, side), "record");
+    succeeds(c.StreamWaitEvent(origin, joined, 0), "join");
+    succeeds(end(origin, &graph), "end");
+    succeeds(c.GraphLaunch(instantiate(graph), origin), "launch");
+    succeeds(c.StreamSynchronize(origin), "synchronise");
+    results.insert(read_integer(number));
+  }
+  check(results == std::set<int>{11, 20}, "branches of a graph run in both orders");
   succeeds(c.set("seed", "0"), "seed");
 }
 
@@ -196,6 +223,19 @@ void what_a_capture_forbids() {
   succeeds(c.StreamIsCapturing(stream, &status), "status");
   check(status == cu::kCaptureStatusInvalidated, "and says so");
   expect(end(stream, &graph), cu::kStreamCaptureInvalidated, "until its end");
+  const cu::Stream gone = session.stream();
+  succeeds(c.StreamBeginCapture(gone, cu::kCaptureGlobal), "begin");
+  succeeds(c.StreamDestroy(gone), "destroy the stream of a capture");
+  succeeds(c.CtxSynchronize(), "which ends it");
+  succeeds(c.StreamBeginCapture(stream, cu::kCaptureGlobal), "begin");
+  cu::CaptureMode mine = cu::kCaptureRelaxed;
+  succeeds(c.ThreadExchangeStreamCaptureMode(&mine), "this thread knows what it does");
+  check(mine == cu::kCaptureGlobal, "a thread is strict at first");
+  cu::DevicePtr allowed = 0;
+  succeeds(c.MemAlloc(&allowed, 4), "allocate during a capture");
+  succeeds(c.ThreadExchangeStreamCaptureMode(&mine), "strict again");
+  expect(c.MemAlloc(&allowed, 4), cu::kStreamCaptureUnsupported, "allocate during a capture");
+  expect(end(stream, &graph), cu::kStreamCaptureInvalidated, "the end");
 }
 
 cu::Graph capture_add(const Session& session, cu::Stream stream, cu::DevicePtr number, int k, int launches) {
@@ -263,6 +303,7 @@ void host_functions_and_graphs_in_graphs() {
 int main() {
   replay();
   branches();
+  branches_without_order();
   what_a_capture_forbids();
   update();
   host_functions_and_graphs_in_graphs();

@@ -146,13 +146,15 @@ void files_at_exit() {
   expect(child.status, 0, "a process that does not release its context exits well");
   const std::string text = contents(report);
   check(holds(text, "\"kernels\": {\"add\": {\"launches\": 1, "), "the report counts launches: " + text);
+  check(holds(text, "\"global_requests\": 2, \"global_sectors\": 2, \"global_bytes\": 8"), "and what they do");
   check(holds(text, "\"cuLaunchKernel\": 1"), "and calls");
   check(holds(text, "\"seed\": 7"), "and tells the seed");
   check(holds(text, "\"bytes\": 4, \"by\": \"cuMemAlloc\""), "and what leaked");
   check(holds(child.errors, "cudasim: leak: allocation "), "leaks go to stderr when asked for: " + child.errors);
   check(holds(child.errors, "100 bytes, cuMemHostAlloc"), "page-locked memory too");
   const std::string lines = contents(coverage);
-  check(!lines.empty() && lines.front() == '{', "the coverage file is written: " + lines);
+  check(holds(lines, "{\"add\": {\"lines\": 7, \"executed\": 7, \"unreached\": []"),
+        "all lines were executed: " + lines);
   const Child each = run("work", {{"CUDASIM_REPORT", folder + "/report-%p.json"}});
   expect(each.status, 0, "a report for each process");
   int reports = 0;

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <set>
 #include <thread>
 
 #include "driver_calls.h"
@@ -99,6 +100,26 @@ void a_missing_event_shows() {
   const int first = produce_and_consume(false, "42");
   for (int i = 0; i < 3; ++i) check(produce_and_consume(false, "42") == first, "a seed repeats");
   succeeds(calls().set("seed", "0"), "seed");
+}
+
+void seeds_reach_many_orders() {
+  const Calls& c = calls();
+  std::set<int> results;
+  for (int seed = 1; seed <= 24; ++seed) {
+    succeeds(c.set("seed", std::to_string(seed).c_str()), "seed");
+    Session session;
+    const cu::DevicePtr number = session.integer(1);
+    const cu::Function add = session.function("add"), times = session.function("times");
+    for (int k = 1; k <= 3; ++k) {
+      const cu::Stream stream = session.stream();
+      succeeds(launch(times, number, 10, stream), "launch");
+      succeeds(launch(add, number, k, stream), "launch");
+    }
+    succeeds(c.CtxSynchronize(), "synchronise");
+    results.insert(read_integer(number));
+  }
+  check(results.size() >= 8, "three streams in any order: " + std::to_string(results.size()) + " results of 24 seeds");
+  succeeds(c.set("seed", "0"), "seed");
 }
 
 void the_legacy_stream_waits_for_blocking_streams() {
@@ -260,6 +281,7 @@ int main() {
   nothing_runs_before_it_must();
   polling_makes_progress();
   a_missing_event_shows();
+  seeds_reach_many_orders();
   the_legacy_stream_waits_for_blocking_streams();
   destroyed_streams_finish_their_work();
   freeing_what_a_queued_copy_needs_is_a_defect();

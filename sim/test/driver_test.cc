@@ -92,6 +92,16 @@ void contexts() {
   int active = 1;
   succeeds(c.DevicePrimaryCtxGetState(0, &flags, &active), "state");
   check(active == 0, "the primary context is inactive after its last release");
+  succeeds(c.DevicePrimaryCtxRetain(&first, 0), "retain");
+  succeeds(c.CtxSetCurrent(first), "set current");
+  const cu::DevicePtr before = pointer;
+  succeeds(c.MemAlloc(&pointer, 4), "allocate");
+  succeeds(c.DevicePrimaryCtxReset(0), "reset");
+  expect(c.MemFree(before), cu::kContextIsDestroyed, "a reset destroys the context");
+  succeeds(c.DevicePrimaryCtxRetain(&first, 0), "retain");
+  expect(c.MemFree(pointer), cu::kInvalidValue, "memory of the context before is gone");
+  succeeds(c.DevicePrimaryCtxRelease(0), "release");
+  succeeds(c.CtxSetCurrent(nullptr), "no current context");
 }
 
 void handles() {
@@ -161,6 +171,16 @@ void modules() {
   succeeds(c.set("driver_version", "11030"), "before R470");
   expect(load(kPtx), cu::kUnsupportedPtxVersion, "PTX 7.4 with driver 11.3");
   succeeds(c.set("driver_version", "13000"), "back to 13.0");
+  size_t before = 0, loaded = 0, after = 0, total = 0;
+  succeeds(c.MemGetInfo(&before, &total), "free memory");
+  succeeds(
+      c.ModuleLoadDataEx(&module, ".version 7.4\n.target sm_80\n.address_size 64\n.global .align 4 .b8 room[65536];\n",
+                         0, nullptr, nullptr),
+      "a module with a variable");
+  succeeds(c.MemGetInfo(&loaded, &total), "free memory");
+  succeeds(c.ModuleUnload(module), "unload");
+  succeeds(c.MemGetInfo(&after, &total), "free memory");
+  check(before >= loaded + 65536 && after == before, "a module's variables are device memory until it is unloaded");
   cu::JitOption option = static_cast<cu::JitOption>(99);
   void* value = nullptr;
   expect(c.ModuleLoadDataEx(&module, kPtx, 1, &option, &value), cu::kInvalidValue, "an unknown JIT option");

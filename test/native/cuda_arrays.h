@@ -2,7 +2,7 @@
 //
 // kFlush: the array is an allocation of its own, to the byte, so that the simulated device's red zone begins behind its last
 // element. kAmongNan: NaN lies on both sides and must still be there afterwards; a kernel that lets a neighbour into its
-// result cannot hide.
+// result cannot hide. kOffset: like kFlush but four bytes later, for arrays of 4-byte elements: only 4 bytes of alignment.
 #pragma once
 
 #include <cstdio>
@@ -28,16 +28,21 @@ inline std::shared_ptr<cuda::CudaDevice> open_gpu() {
   }
 }
 
-enum class Placement { kFlush, kAmongNan };
+enum class Placement { kFlush, kAmongNan, kOffset };
 
 template <class T>
 class DeviceArray {
  public:
   DeviceArray(Memory& memory, const std::vector<T>& values, Placement placement = Placement::kFlush)
-      : memory_(memory), count_(values.size()), guard_(placement == Placement::kAmongNan ? kGuard / sizeof(T) : 0) {
-    std::vector<T> all(count_ + 2 * guard_);
+      : memory_(memory),
+        count_(values.size()),
+        before_(placement == Placement::kAmongNan                   ? kGuard / sizeof(T)
+                : placement == Placement::kOffset && sizeof(T) == 4 ? 1
+                                                                    : 0),
+        after_(placement == Placement::kAmongNan ? kGuard / sizeof(T) : 0) {
+    std::vector<T> all(before_ + count_ + after_);
     std::memset(all.data(), 0xff, all.size() * sizeof(T));  // NaN as fp32 and as bf16
-    std::copy(values.begin(), values.end(), all.begin() + static_cast<int64_t>(guard_));
+    std::copy(values.begin(), values.end(), all.begin() + static_cast<int64_t>(before_));
     bytes_ = all.size() * sizeof(T);
     block_ = static_cast<T*>(memory.allocate(bytes_, "test array"));
     memory.upload(block_, all);
@@ -46,23 +51,22 @@ class DeviceArray {
   DeviceArray(const DeviceArray&) = delete;
   DeviceArray& operator=(const DeviceArray&) = delete;
 
-  T* data() { return block_ + guard_; }
+  T* data() { return block_ + before_; }
   /// The values; a changed guard is a failed check.
   std::vector<T> values() {
-    const std::vector<T> all = memory_.download(block_, static_cast<int64_t>(count_ + 2 * guard_));
+    const std::vector<T> all = memory_.download(block_, static_cast<int64_t>(before_ + count_ + after_));
     const auto* bytes = reinterpret_cast<const unsigned char*>(all.data());
-    for (size_t i = 0; i < guard_ * sizeof(T); ++i)
-      if (bytes[i] != 0xff || bytes[bytes_ - 1 - i] != 0xff) {
-        check(false, "a kernel leaves the neighbours of its arrays alone");
-        break;
-      }
-    return {all.begin() + static_cast<int64_t>(guard_), all.end() - static_cast<int64_t>(guard_)};
+    bool intact = true;
+    for (size_t i = 0; i < before_ * sizeof(T); ++i) intact = intact && bytes[i] == 0xff;
+    for (size_t i = 1; i <= after_ * sizeof(T); ++i) intact = intact && bytes[bytes_ - i] == 0xff;
+    if (!intact) check(false, "a kernel leaves the neighbours of its arrays alone");
+    return {all.begin() + static_cast<int64_t>(before_), all.end() - static_cast<int64_t>(after_)};
   }
 
  private:
   static constexpr size_t kGuard = 512;  // bytes; keeps the array's alignment
   Memory& memory_;
-  size_t count_, guard_, bytes_ = 0;
+  size_t count_, before_, after_, bytes_ = 0;
   T* block_ = nullptr;
 };
 

@@ -169,13 +169,20 @@ void matches_references(Gpu gpu) {
 
 // Sequences beyond a chunk of 512 keys: parts that wait in `out` (prefill) and in scratch memory (decoding) are merged alike.
 void merges_chunks(Gpu gpu) {
-  bool decoded = true, pieces = true;
+  bool decoded = true, pieces = true, offset = true;
   double forward = 0, lse = 0;
-  for (const AttentionShape& shape : {AttentionShape{4, 2, 16, DType::kBF16}, {2, 1, 64, DType::kBF16}}) {
+  for (const AttentionShape& shape : {AttentionShape{3, 1, 8, DType::kBF16},
+                                      {4, 2, 16, DType::kBF16},
+                                      {2, 1, 32, DType::kBF16},
+                                      {2, 1, 64, DType::kBF16},
+                                      {1, 1, 128, DType::kBF16}}) {
     Random random(12);
     const std::vector<Sequence> sequences = {exact_sequence(&random, shape, 1100), exact_sequence(&random, shape, 513),
                                              exact_sequence(&random, shape, 40)};
     const AttentionResult all = gpu.prefill(shape, sequences);
+    Gpu at_offset = gpu;
+    at_offset.placement = Placement::kOffset;
+    offset = offset && test::same_bits(at_offset.prefill(shape, sequences).out, all.out);
     int64_t token = 0;
     for (const Sequence& s : sequences) {
       const AttentionReference r = attention_reference(shape, s);
@@ -209,13 +216,14 @@ void merges_chunks(Gpu gpu) {
   }
   check_below(forward, 5e-3, "output over several chunks against float64");
   check_below(lse, 2e-6, "log-sum-exp over several chunks");
+  check(offset, "an output aligned to 4 bytes only gives the same bits over several chunks");
   check(decoded, "decoding over several chunks gives the bits of prefill");
   check(pieces, "a late piece over several chunks gives the bits of one prefill");
 }
 
 void bits_do_not_depend_on_company(Gpu gpu) {
   bool packed = true, decoded = true, pieces = true, stale = true, leaked = true, gradients = true, placed = true;
-  bool repeated = true;
+  bool repeated = true, offset = true;
   for (const AttentionShape& shape : kShapes) {
     Random random(static_cast<uint64_t>(shape.D + 1000));
     std::vector<Sequence> sequences;
@@ -230,6 +238,11 @@ void bits_do_not_depend_on_company(Gpu gpu) {
     among_nan.placement = Placement::kAmongNan;
     placed = placed && test::same_bits(among_nan.prefill(shape, sequences).out, all.out) &&
              same_gradients(among_nan.backward(shape, sequences), all_gradients);
+
+    Gpu at_offset = gpu;
+    at_offset.placement = Placement::kOffset;
+    offset = offset && test::same_bits(at_offset.prefill(shape, sequences).out, all.out) &&
+             same_gradients(at_offset.backward(shape, sequences), all_gradients);
 
     std::vector<Sequence> poisoned = sequences;
     for (auto* values : {&poisoned[2].q, &poisoned[2].k, &poisoned[2].v, &poisoned[2].dout})
@@ -283,6 +296,7 @@ void bits_do_not_depend_on_company(Gpu gpu) {
   check(leaked, "NaN in other sequences changes nothing");
   check(gradients, "the gradients of a sequence have the same bits alone and packed");
   check(placed, "arrays among NaN give the bits of arrays of their own");
+  check(offset, "arrays aligned to 4 bytes only give the same bits");
   check(repeated, "a second run gives the same bits");
 }
 

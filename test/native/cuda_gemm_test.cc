@@ -15,9 +15,9 @@ using namespace toolgrad::test;
 namespace {
 
 // Around every edge of the tiles (16, 32, 64, 128 rows; 32 and 128 along the contraction), odd widths, and one element.
-const LinearShape kShapes[] = {{1, 1, 1},     {1, 24, 72},    {2, 33, 31},    {5, 15, 100},
-                               {16, 40, 48},  {17, 100, 37},  {33, 64, 136},  {64, 65, 64},
-                               {65, 130, 96}, {130, 257, 70}, {129, 140, 33}, {300, 70, 24}};
+const LinearShape kShapes[] = {{1, 1, 1},      {9, 70, 700},   {1, 24, 72},   {2, 33, 31},  {5, 15, 100},
+                               {16, 40, 48},   {17, 100, 37},  {33, 64, 136}, {64, 65, 64}, {65, 130, 96},
+                               {130, 257, 70}, {129, 140, 33}, {300, 70, 24}, {700, 17, 20}};
 
 struct Weight {
   Packed host;
@@ -45,7 +45,9 @@ LinearResults run(cuda::CudaDevice& gpu, Ops& cpu, const LinearProblem& p, int64
   Weight w(cpu, gpu, p, placement);
   Packed dw_host(cpu, p.dw0, N, K, DType::kF32);
   const auto* dw_floats = reinterpret_cast<const float*>(dw_host.bytes.data());
-  DeviceArray<float> dw(gpu, std::vector<float>(dw_floats, dw_floats + packed_elements(N, K)), placement);
+  const Placement panels_at =
+      placement == Placement::kOffset ? Placement::kFlush : placement;  // parameters are aligned
+  DeviceArray<float> dw(gpu, std::vector<float>(dw_floats, dw_floats + packed_elements(N, K)), panels_at);
   DeviceArray<float> db(gpu, p.db0, placement);
   LinearResults out;
   for (int64_t t = 0; t < T; t += step) {
@@ -118,7 +120,8 @@ double distance(const std::vector<float>& a, const std::vector<float>& b, int64_
 // The wide shape is chosen only for many tiles; here it runs on few, and must give the bits of the others.
 void shapes_agree(cuda::CudaDevice& gpu, Ops& cpu) {
   bool forward = true, input = true, weight = true;
-  for (const LinearShape& shape : {LinearShape{5, 40, 72}, {150, 141, 70}, {257, 130, 33}, {128, 256, 64}}) {
+  for (const LinearShape& shape :
+       {LinearShape{5, 40, 72}, {150, 141, 70}, {257, 130, 33}, {128, 256, 128}, {21, 9, 300}, {250, 250, 136}}) {
     const LinearProblem p = exact_problem(shape, 91);
     const auto [T, N, K] = shape;
     const LinearResults usual = run(gpu, cpu, p, T, Placement::kFlush);
@@ -136,10 +139,28 @@ void shapes_agree(cuda::CudaDevice& gpu, Ops& cpu) {
     f.x_stride = x_rows.stride;
     cuda::launch_tiles<cuda::GemmWide>(gpu, cuda::kernels::linear_forward_wide, f, T, N);
     forward = forward && same_bits(y.values(), usual.y);
-    cuda::launch_tiles<cuda::GemmMedium>(gpu, cuda::kernels::linear_forward_medium, f, T, N);
-    forward = forward && same_bits(y.values(), usual.y);
-    cuda::launch_tiles<cuda::GemmSkinny>(gpu, cuda::kernels::linear_forward_skinny, f, T, N);
-    forward = forward && same_bits(y.values(), usual.y);
+    // Every shape with every epilogue, at addresses aligned to 8 bytes and to 4.
+    const auto biased = [&](bool bias, bool residual) {
+      std::vector<float> expected = usual.y;
+      for (int64_t i = 0; i < T * N; ++i) {
+        if (bias) expected[i] += p.bias[i % N];
+        if (residual) expected[i] += p.residual[i];
+      }
+      return expected;
+    };
+    for (const Placement placement : {Placement::kFlush, Placement::kOffset})
+      for (int with = 0; with < 4; ++with)
+        for (int tile = 0; tile < 3; ++tile) {
+          DeviceArray<float> to(gpu, p.residual, placement), bias(gpu, p.bias, placement);
+          cuda::LinearForwardParams full = f;
+          full.bias = (with & 1) != 0 ? bias.data() : nullptr;
+          full.residual = (with & 2) != 0 ? to.data() : nullptr;
+          full.y = to.data();
+          if (tile == 0) cuda::launch_tiles<cuda::GemmWide>(gpu, cuda::kernels::linear_forward_wide, full, T, N);
+          if (tile == 1) cuda::launch_tiles<cuda::GemmMedium>(gpu, cuda::kernels::linear_forward_medium, full, T, N);
+          if (tile == 2) cuda::launch_tiles<cuda::GemmSkinny>(gpu, cuda::kernels::linear_forward_skinny, full, T, N);
+          forward = forward && same_bits(to.values(), biased((with & 1) != 0, (with & 2) != 0));
+        }
 
     cuda::LinearBackwardInputParams b{};
     b.dy = dy_rows.data;
@@ -151,11 +172,18 @@ void shapes_agree(cuda::CudaDevice& gpu, Ops& cpu) {
     b.dy_stride = dy_rows.stride;
     cuda::launch_tiles<cuda::GemmWide>(gpu, cuda::kernels::linear_backward_input_wide, b, T, K);
     input = input && same_bits(dx.values(), usual.dx);
-    DeviceArray<float> dx_added(gpu, p.dx0);
-    b.dx = dx_added.data();
-    b.accumulate = 1;
-    cuda::launch_tiles<cuda::GemmWide>(gpu, cuda::kernels::linear_backward_input_wide, b, T, K);
-    input = input && same_bits(dx_added.values(), usual.dx_added);
+    for (const Placement placement : {Placement::kFlush, Placement::kOffset}) {
+      DeviceArray<float> dx_added(gpu, p.dx0, placement), plain(gpu, nans(T * K), placement);
+      cuda::LinearBackwardInputParams added = b;
+      added.dx = dx_added.data();
+      added.accumulate = 1;
+      cuda::launch_tiles<cuda::GemmWide>(gpu, cuda::kernels::linear_backward_input_wide, added, T, K);
+      input = input && same_bits(dx_added.values(), usual.dx_added);
+      added.dx = plain.data();
+      added.accumulate = 0;
+      cuda::launch_tiles<cuda::GemmWide>(gpu, cuda::kernels::linear_backward_input_wide, added, T, K);
+      input = input && same_bits(plain.values(), usual.dx);
+    }
 
     Packed dw_host(cpu, p.dw0, N, K, DType::kF32);
     const auto* floats = reinterpret_cast<const float*>(dw_host.bytes.data());
@@ -177,7 +205,7 @@ void shapes_agree(cuda::CudaDevice& gpu, Ops& cpu) {
         weight = weight && std::memcmp(&value, &usual.dw[n * K + k], sizeof value) == 0;
       }
   }
-  check(forward, "wide, medium and skinny tiles give the same bits of y");
+  check(forward, "wide, medium and skinny tiles give the same bits of y, with and without bias and residual");
   check(input, "wide and medium tiles give the same bits of dx");
   check(weight, "wide and medium tiles give the same bits of dW");
 }
@@ -189,13 +217,14 @@ int main() {
   if (gpu == nullptr) return kSkipped;
   Backend cpu(best_isa(), 2);
   double worst = 0, y = 0, dx = 0, dw = 0, db = 0;
-  bool placed = true, alone = true, pieces = true, steps_of_16 = true, repeated = true;
+  bool placed = true, offset = true, alone = true, pieces = true, steps_of_16 = true, repeated = true;
   uint64_t seed = 1;
   for (const LinearShape& shape : kShapes) {
     const LinearProblem p = exact_problem(shape, seed++);
     const LinearResults base = run(*gpu, *cpu.ops, p, shape.T, Placement::kFlush);
     worst = std::max(worst, worst_error(p, base));
     placed = placed && run(*gpu, *cpu.ops, p, shape.T, Placement::kAmongNan) == base;
+    offset = offset && run(*gpu, *cpu.ops, p, shape.T, Placement::kOffset) == base;
     repeated = repeated && run(*gpu, *cpu.ops, p, shape.T, Placement::kFlush) == base;
     const auto rows_agree = [&](int64_t step) {
       const LinearResults r = run(*gpu, *cpu.ops, p, step, Placement::kFlush);
@@ -224,6 +253,7 @@ int main() {
   check_below(dw, 0.05, "dW against the CPU, in units of sqrt(T)");
   check_below(db, 1e-5, "db against the CPU, in units of sqrt(T)");
   check(placed, "arrays among NaN give the bits of arrays of their own");
+  check(offset, "arrays aligned to 4 bytes only give the same bits");
   check(repeated, "a second run gives the same bits");
   check(alone, "a row alone has the bits it has in the batch");
   check(pieces, "batches cut into 7, 40 or 128 rows give the same bits of y and dx");

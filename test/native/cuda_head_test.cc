@@ -13,8 +13,8 @@ using namespace toolgrad::test;
 namespace {
 
 // One tile and its edges, several tiles, the ends of a range of 8192 columns, more rows than a tile of the kernel.
-const HeadShape kShapes[] = {{1, 1, 1},     {1, 50, 7},    {3, 255, 64},  {7, 256, 16}, {13, 257, 33},
-                             {40, 700, 48}, {70, 530, 20}, {130, 90, 72}, {5, 8300, 16}};
+const HeadShape kShapes[] = {{1, 1, 1},     {1, 50, 7},    {3, 255, 64},  {7, 256, 16},   {13, 257, 33}, {40, 700, 48},
+                             {70, 530, 20}, {130, 90, 72}, {5, 8300, 16}, {20, 300, 200}, {2, 34000, 8}};
 
 HeadResults run(cuda::CudaDevice& gpu, Ops& cpu, const HeadProblem& p, int64_t step, Placement placement) {
   const auto [R, V, C] = p.s;
@@ -23,7 +23,9 @@ HeadResults run(cuda::CudaDevice& gpu, Ops& cpu, const HeadProblem& p, int64_t s
   const auto* dw_elements = reinterpret_cast<const float*>(dw_host.bytes.data());
   const int64_t size = packed_elements(V, C);
   DeviceArray<uint16_t> w(gpu, std::vector<uint16_t>(w_elements, w_elements + size), placement);
-  DeviceArray<float> dw(gpu, std::vector<float>(dw_elements, dw_elements + size), placement);
+  const Placement panels_at =
+      placement == Placement::kOffset ? Placement::kFlush : placement;  // parameters are aligned
+  DeviceArray<float> dw(gpu, std::vector<float>(dw_elements, dw_elements + size), panels_at);
   const PackedMatrix weight{w.data(), DType::kBF16, V, C}, gradient{dw.data(), DType::kF32, V, C};
   HeadResults out;
   for (int64_t r = 0; r < R; r += step) {
@@ -103,6 +105,32 @@ void test_one_hot(cuda::CudaDevice& gpu, Ops& cpu) {
         "a one-hot distribution has log-prob 0, entropy 0 and zero gradients");
 }
 
+// Whole tiles of -inf logits count as absent; NaN spreads to its row alone.
+void test_not_finite(cuda::CudaDevice& gpu, Ops& cpu) {
+  HeadProblem p({2, 600, 8}, 1.0f, DType::kBF16, 3);
+  p.hidden = rounded_to(DType::kBF16, p.hidden);
+  for (float& h : p.hidden) h = std::fabs(h) + 0.5f;
+  p.hidden = rounded_to(DType::kBF16, p.hidden);
+  p.labels = {5, 599};
+  HeadProblem fewer = p;
+  fewer.s.V = 344;
+  fewer.w.erase(fewer.w.begin() + 256 * 8, fewer.w.begin() + 512 * 8);
+  fewer.labels[1] = 343;
+  fewer.dw0.resize(344 * 8);
+  std::fill(p.w.begin() + 256 * 8, p.w.begin() + 512 * 8, -HUGE_VALF);
+  const HeadResults r = run(gpu, cpu, p, 2, Placement::kFlush);
+  const HeadReference expected = head_reference(fewer);
+  check_below(std::max(worst_difference(r.logprob, expected.logprob), worst_difference(r.entropy, expected.entropy)),
+              2e-5, "a tile of logits of -inf counts as absent");
+  std::fill(p.w.begin() + 256 * 8, p.w.begin() + 512 * 8, 0.25f);
+  const HeadResults before = run(gpu, cpu, p, 2, Placement::kFlush);
+  std::fill(p.hidden.begin(), p.hidden.begin() + 8, std::numeric_limits<float>::quiet_NaN());
+  const HeadResults after = run(gpu, cpu, p, 2, Placement::kFlush);
+  check(std::isnan(after.logprob[0]) && std::isnan(after.lse[0]) && after.logprob[1] == before.logprob[1] &&
+            after.entropy[1] == before.entropy[1] && after.dhidden[8] == before.dhidden[8],
+        "NaN hidden states make NaN of their own row and nothing of others");
+}
+
 }  // namespace
 
 int main() {
@@ -110,7 +138,7 @@ int main() {
   if (gpu == nullptr) return kSkipped;
   Backend cpu(best_isa(), 2);
   double logprob = 0, entropy = 0, lse = 0, dhidden = 0, dw = 0, cpu_forward = 0, cpu_backward = 0;
-  bool placed = true, repeated = true, alone = true, pieces = true;
+  bool placed = true, offset = true, repeated = true, alone = true, pieces = true;
   uint64_t seed = 1;
   for (const HeadShape& shape : kShapes) {
     const float temperature = seed % 4 == 1 ? 1.0f : 0.7f;
@@ -126,6 +154,7 @@ int main() {
       dw = std::max(dw, relative_norm(base.dw, expected.dw));
     }
     placed = placed && run(*gpu, *cpu.ops, p, shape.R, Placement::kAmongNan) == base;
+    offset = offset && run(*gpu, *cpu.ops, p, shape.R, Placement::kOffset) == base;
     repeated = repeated && run(*gpu, *cpu.ops, p, shape.R, Placement::kFlush) == base;
     const auto rows_agree = [&](int64_t step) {
       const HeadResults r = run(*gpu, *cpu.ops, p, step, Placement::kFlush);
@@ -151,9 +180,11 @@ int main() {
   check_below(cpu_forward, 6e-2, "log-prob and entropy against the CPU, which does not round hidden states to bf16");
   check_below(cpu_backward, 3e-2, "both gradients against the CPU, relative norm");
   check(placed, "arrays among NaN give the bits of arrays of their own");
+  check(offset, "arrays aligned to 4 bytes only give the same bits");
   check(repeated, "a second run gives the same bits");
   check(alone, "a row alone has the bits it has in the batch");
   check(pieces, "batches cut into 48 rows give the same bits of log-prob, entropy and dhidden");
   test_one_hot(*gpu, *cpu.ops);
+  test_not_finite(*gpu, *cpu.ops);
   return finish();
 }

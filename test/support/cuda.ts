@@ -1,0 +1,56 @@
+/** Models for the tests of the GPU backend, which run on whatever TOOLGRAD_LIBCUDA names: `npm run test:cuda`. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { ModelConfig } from '../../lib/model/config.ts';
+import { type CreateOptions, createModel, type Model } from '../../lib/model/model.ts';
+import { normal } from './float64.ts';
+import { tinyConfigs } from './tiny-models.ts';
+
+/** Why the tests of a GPU cannot run here, or null. */
+export const noGpu: string | null = process.env.TOOLGRAD_LIBCUDA
+  ? null
+  : 'skipped: TOOLGRAD_LIBCUDA names no driver; `npm run test:cuda` builds the simulated device and runs these tests on it';
+
+/** The families of tiny-models.ts with head sizes that tensor cores take. */
+export const cudaConfigs: Readonly<Record<keyof typeof tinyConfigs, ModelConfig>> = {
+  qwen2: { ...tinyConfigs.qwen2, headDim: 16 },
+  qwen3: { ...tinyConfigs.qwen3, headDim: 24 },
+  llama: { ...tinyConfigs.llama, headDim: 8 },
+};
+
+/** The same random weights on either device, in bf16; every norm and bias is off its start. */
+export async function modelOn(
+  device: 'cpu' | 'cuda',
+  family: keyof typeof cudaConfigs,
+  options: CreateOptions = {},
+): Promise<Model> {
+  const model = await createModel(cudaConfigs[family], { threads: 2, seed: 7n, initStd: 0.2, device, ...options });
+  for (const [index, name] of model.parameterNames.entries()) {
+    if (!/norm\.weight$|layernorm\.weight$|\.bias$/.test(name)) continue;
+    const values = await model.parameter(name);
+    const noise = normal(values.length, 100 + index, 0.1);
+    await model.setParameter(
+      name,
+      values.map((value, i) => value + noise[i]!),
+    );
+  }
+  return model;
+}
+
+/** What test/support/cuda-program.ts prints in a process of its own, with the simulator set by `environment`. */
+export async function inProcess(
+  program: string,
+  environment: Readonly<Record<string, string>>,
+): Promise<{ code: number | null; output: string; errors: string }> {
+  const file = fileURLToPath(new URL('cuda-program.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import=tsx', file, program], {
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  let errors = '';
+  child.stdout.on('data', (data: Buffer) => (output += data.toString()));
+  child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { code, output, errors };
+}
