@@ -92,6 +92,7 @@ __device__ __forceinline__ void backward_keys(const AttentionBackwardParams& p) 
   const uint32_t keys = shared_address(shared), values = keys + kAttentionTileBytes<kD>;
   const uint32_t stages = values + kAttentionTileBytes<kD>;
   const int query_tiles = (tokens - key0 + kQueries - 1) / kQueries, steps = group * query_tiles;
+  __builtin_assume(steps > 0);
   const auto fetch = [&](int step) {
     if (step < steps) {
       const int h = g * group + step / query_tiles, query0 = key0 + step % query_tiles * kQueries;
@@ -169,7 +170,7 @@ __device__ __forceinline__ void backward_keys(const AttentionBackwardParams& p) 
 #pragma unroll
     for (int n = 0; n < kD / 8; ++n) {
       const int d = n * 8 + at.lane % 4 * 2;
-      if (n * 8 >= D) continue;
+      if (n * 8 >= kD / 2 && n * 8 >= D) continue;  // D is above kD / 2
       store_pair(p.dk + row + d, dk[n][2 * r] * p.scale, dk[n][2 * r + 1] * p.scale, pairs);
       store_pair(p.dv + row + d, dv[n][2 * r], dv[n][2 * r + 1], pairs);
     }
@@ -218,6 +219,7 @@ __device__ __forceinline__ void backward_queries(const AttentionBackwardParams& 
   const uint32_t base = shared_address(shared);
   const int last_query = query0 + kBackwardRows < tokens ? query0 + kBackwardRows - 1 : tokens - 1;
   const int count = last_query / kPageKeys + 1, last_of_warp = query0 + warp * 16 + 15;
+  __builtin_assume(count > 0);
   const auto fetch = [&](int page) {
     if (page < count) {
       const uint32_t to = base + static_cast<uint32_t>(page & 1) * kStageBytes;
@@ -282,7 +284,7 @@ __device__ __forceinline__ void backward_queries(const AttentionBackwardParams& 
     float* to = p.dq + (static_cast<int64_t>(first + query[r]) * H + h) * D;
 #pragma unroll
     for (int n = 0; n < kD / 8; ++n)
-      if (n * 8 < D)
+      if (n * 8 < kD / 2 || n * 8 < D)
         store_pair(to + n * 8 + at.lane % 4 * 2, dq[n][2 * r] * p.scale, dq[n][2 * r + 1] * p.scale, pairs);
   }
 }

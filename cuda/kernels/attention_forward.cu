@@ -43,6 +43,7 @@ __device__ __forceinline__ void prefill(const AttentionForwardParams& p) {
   const int last_query = query0 + kPrefillRows < queries ? query0 + kPrefillRows : queries;
   const int tiles = (pages.length - queries + last_query - 1) / kAttentionTile + 1;
   const bool pairs = reinterpret_cast<uintptr_t>(p.out) % 8 == 0;
+  __builtin_assume(tiles > 0);
   RowSums all[2] = {{minus_infinity(), 0.0f}, {minus_infinity(), 0.0f}};
 
   fetch_keys<kD, kPrefillThreads>(pages, 0, keys);
@@ -124,6 +125,7 @@ __device__ __forceinline__ void decode(const AttentionForwardParams& p) {
     position[r] = there ? pages.length - queries + token[r] : -1;
     q[r] = there ? p.q + (static_cast<int64_t>(first + token[r]) * H + head[r]) * D : nullptr;
   }
+  __builtin_assume(tile0 < end);
   AttentionRows<kD> rows;
   rows.load_queries(q, D);
   rows.start_chunk();

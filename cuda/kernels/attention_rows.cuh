@@ -154,13 +154,13 @@ struct AttentionRows {
       sum[r] += __shfl_xor_sync(0xffffffffu, sum[r], 2);
     }
   }
-  /// Calls f(column, first, second) for this lane's pairs of output elements of row r.
+  /// Calls f(column, first, second) for this lane's pairs of output elements of row r; D is above kD / 2.
   template <class F>
   __device__ __forceinline__ void each_output(int r, int D, F f) const {
     const int lane = static_cast<int>(threadIdx.x & 31u);
 #pragma unroll
     for (int n = 0; n < kD / 8; ++n)
-      if (n * 8 < D) f(n * 8 + lane % 4 * 2, out[n][2 * r], out[n][2 * r + 1]);
+      if (n * 8 < kD / 2 || n * 8 < D) f(n * 8 + lane % 4 * 2, out[n][2 * r], out[n][2 * r + 1]);
   }
 };
 

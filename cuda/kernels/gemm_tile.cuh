@@ -33,7 +33,7 @@ struct Sums {
   template <class Begin, class F>
   __device__ __forceinline__ void each_pair(Begin begin, F f) {
     const int lane = static_cast<int>(threadIdx.x & 31u), warp = static_cast<int>(threadIdx.x >> 5);
-    const int row0 = warp / Shape::kWarpsN * Shape::kWarpM + lane / 4;
+    const int row0 = (Shape::kWarpsM == 1 ? 0 : warp / Shape::kWarpsN * Shape::kWarpM) + lane / 4;
     const int col0 = warp % Shape::kWarpsN * Shape::kWarpN + lane % 4 * 2;
 #pragma unroll
     for (int m = 0; m < kTilesM; ++m)
@@ -56,7 +56,6 @@ struct Sums {
 /// `shared` holds Shape::kSharedBytes. On return every warp is done with it.
 template <class Shape, class A, class B>
 __device__ __forceinline__ void gemm_tile(A& a, B& b, int steps, char* shared, Sums<Shape>& sums) {
-  __builtin_assume(steps > 0);
   const uint32_t base = shared_address(shared);
   const int lane = static_cast<int>(threadIdx.x & 31u), warp = static_cast<int>(threadIdx.x >> 5);
   const int warp_m = warp / Shape::kWarpsN * Shape::kWarpM, warp_n = warp % Shape::kWarpsN * Shape::kWarpN;
@@ -64,7 +63,7 @@ __device__ __forceinline__ void gemm_tile(A& a, B& b, int steps, char* shared, S
     return base + static_cast<uint32_t>(step % Shape::kStages * Shape::kStageBytes);
   };
   const auto fetch = [&](int step) {
-    if (step < steps) {
+    if (step == 0 || step < steps) {
       a.fetch(step, stage_of(step));
       b.fetch(step, stage_of(step) + Shape::kBytesA);
     }
@@ -73,7 +72,8 @@ __device__ __forceinline__ void gemm_tile(A& a, B& b, int steps, char* shared, S
 #pragma unroll
   for (int step = 0; step < Shape::kStages - 1; ++step) fetch(step);
 
-  for (int step = 0; step < steps; ++step) {
+  int step = 0;
+  do {
     wait_copies<Shape::kStages - 2>();
     __syncthreads();  // everyone's copies have landed, and everyone has left the stage that is fetched next
     fetch(step + Shape::kStages - 1);
@@ -94,7 +94,7 @@ __device__ __forceinline__ void gemm_tile(A& a, B& b, int steps, char* shared, S
         }
       }
     }
-  }
+  } while (++step < steps);
   wait_copies<0>();
   __syncthreads();
 }

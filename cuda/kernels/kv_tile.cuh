@@ -37,7 +37,7 @@ struct SequencePages {
         length(kv.kv_len[sequence]) {}
 };
 
-/// Both page by page, a thread stepping along the rows of one chunk column; the steps are rolled, for their addresses
+/// Tiles of one page are of pages that the sequence has; of two, the second may be missing. Both page by page, a thread stepping along the rows of one chunk column; the steps are rolled, for their addresses
 /// would otherwise fill the registers of a whole loop.
 template <int kD, int kThreads, int kPages = 2>
 __device__ __forceinline__ void fetch_keys(const SequencePages& s, int tile, uint32_t to) {
@@ -77,7 +77,7 @@ __device__ __forceinline__ void fetch_values(const SequencePages& s, int tile, u
     if (kPagesAtOnce > kPages && page >= kPages) continue;
     const int left = s.length - (tile * kPages * kPageKeys + page * kPageKeys);  // keys of the page
     const uint16_t* from = s.values + row * s.D + chunk * 8;
-    if (left > 0) from += s.pages[tile * kPages + page] * s.page_stride;
+    if (kPages == 1 || left > 0) from += s.pages[tile * kPages + page] * s.page_stride;
     const bool inside = chunk * 8 < s.D;
 #pragma unroll 2
     for (int i = 0; i < kPageKeys / kRowStep; ++i) {

@@ -54,6 +54,7 @@ extern "C" __global__ void __launch_bounds__(kBiasThreads) bias_gradient_parts(c
   const int n = static_cast<int>(blockIdx.x % p.columns) * kBiasThreads + static_cast<int>(threadIdx.x);
   if (n >= p.N) return;
   const int64_t first = part * kBiasRows, last = first + kBiasRows < p.T ? first + kBiasRows : p.T;
+  __builtin_assume(first < last);
   float sum = 0.0f;
 #pragma unroll 8
   for (int64_t t = first; t < last; ++t) sum += p.dy[t * p.N + n];
@@ -63,6 +64,7 @@ extern "C" __global__ void __launch_bounds__(kBiasThreads) bias_gradient_sum(con
   const int n = static_cast<int>(blockIdx.x) * kBiasThreads + static_cast<int>(threadIdx.x);
   if (n >= p.N) return;
   const int64_t parts = (p.T + kBiasRows - 1) / kBiasRows;
+  __builtin_assume(parts > 0);
   float sum = p.db[n];
 #pragma unroll 8
   for (int64_t part = 0; part < parts; ++part) sum += p.parts[part * p.N + n];

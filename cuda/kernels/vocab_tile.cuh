@@ -87,13 +87,10 @@ __device__ __forceinline__ RowStats merge_tiles(const TileStats* tiles, int64_t 
   double sum = 0.0, weighted = 0.0;
   for (int64_t t = lane; t < count; t += 32) {
     const TileStats tile = tiles[t];
-    if (tile.max == minus_infinity()) {
-      sum += static_cast<double>(tile.sum);  // 0, or the NaN of a tile without any other logit
-      continue;
-    }
-    const float shift = tile.max - top;
-    const double share = static_cast<double>(exp_approx(shift));
-    const double tile_sum = static_cast<double>(tile.sum);
+    // A tile of -inf adds its sum as it is: 0, or the NaN of a tile without any other logit.
+    const bool absent = tile.max == minus_infinity();
+    const float shift = absent ? 0.0f : tile.max - top;
+    const double share = static_cast<double>(exp_approx(shift)), tile_sum = static_cast<double>(tile.sum);
     sum = fma(share, tile_sum, sum);
     weighted = fma(share, fma(static_cast<double>(fmaxf(-128.0f, shift)), tile_sum, static_cast<double>(tile.weighted)),
                    weighted);

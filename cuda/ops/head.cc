@@ -1,5 +1,5 @@
 // Launches the loss head. Logits never exist as [R, V]: forward keeps per-tile statistics, backward the gradient of a range
-// of the vocabulary at a time; both fit in kHeadScratchBytes, and rows are cut where they would not.
+// of the vocabulary at a time; both stay below scratch_bytes, and rows are cut where they would not.
 #include <algorithm>
 #include <cstdint>
 
@@ -10,14 +10,13 @@
 namespace toolgrad::cuda {
 namespace {
 
-constexpr int64_t kHeadScratchBytes = int64_t{64} << 20;
 constexpr int64_t kGradientColumns = 8192;  // the range of the vocabulary at a time
-constexpr int64_t kGradientRows = kHeadScratchBytes / (2 * kGradientColumns);
 
-// Rows at a time: a multiple of the tile's, so that cuts change no shape.
-int64_t forward_rows(int64_t tiles) {
-  return std::max<int64_t>(GemmVocabTile::kM,
-                           kHeadScratchBytes / (tiles * kTileStatsBytes) / GemmVocabTile::kM * GemmVocabTile::kM);
+/// How many rows of row_bytes fit, in multiples of 64 (whole tiles), at least one of them.
+int64_t rows_that_fit(int64_t scratch_bytes, int64_t row_bytes) {
+  constexpr int64_t kUnit = 64;
+  static_assert(kUnit % GemmVocabTile::kM == 0);
+  return std::max(kUnit, scratch_bytes / row_bytes / kUnit * kUnit);
 }
 
 /// Rows [first, first + rows) of W, whose panels lie together; first is a multiple of kPanelRows.
@@ -28,9 +27,9 @@ PackedMatrix rows_of(const PackedMatrix& w, int64_t first, int64_t rows) {
 
 }  // namespace
 
-void head_forward(Launcher& launcher, const HeadForward& op) {
+void head_forward(Launcher& launcher, const HeadForward& op, int64_t scratch_bytes) {
   if (op.R <= 0) return;
-  const int64_t tiles = ceil_div(op.w.rows, kVocabTile), step = std::min(op.R, forward_rows(tiles));
+  const int64_t tiles = ceil_div(op.w.rows, kVocabTile), step = rows_that_fit(scratch_bytes, tiles * kTileStatsBytes);
   for (int64_t r0 = 0; r0 < op.R; r0 += step) {
     const int64_t rows = std::min(step, op.R - r0);
     const Bf16Rows hidden = to_bf16_rows(launcher, 0, op.hidden + r0 * op.w.cols, rows, op.w.cols);
@@ -55,10 +54,11 @@ void head_forward(Launcher& launcher, const HeadForward& op) {
   }
 }
 
-void head_backward(Launcher& launcher, const HeadBackward& op) {
+void head_backward(Launcher& launcher, const HeadBackward& op, int64_t scratch_bytes) {
   const int64_t V = op.w.rows, C = op.w.cols;
-  for (int64_t r0 = 0; r0 < op.R; r0 += kGradientRows) {
-    const int64_t rows = std::min(kGradientRows, op.R - r0);
+  const int64_t step = rows_that_fit(scratch_bytes, std::min(kGradientColumns, V) * 2);
+  for (int64_t r0 = 0; r0 < op.R; r0 += step) {
+    const int64_t rows = std::min(step, op.R - r0);
     const Bf16Rows hidden = to_bf16_rows(launcher, 0, op.hidden + r0 * C, rows, C);
     for (int64_t v0 = 0; v0 < V; v0 += kGradientColumns) {
       const int64_t columns = std::min(kGradientColumns, V - v0);

@@ -68,8 +68,10 @@ void attention_forward(Launcher& launcher, const AttentionForward& op);
 void attention_backward(Launcher& launcher, const AttentionBackward& op);
 
 /// head_forward.cu; logits are linear_forward's to the bit.
-void head_forward(Launcher& launcher, const HeadForward& op);
+/// Both cut rows so that what they keep between kernels stays below scratch_bytes.
+constexpr int64_t kHeadScratchBytes = int64_t{64} << 20;
+void head_forward(Launcher& launcher, const HeadForward& op, int64_t scratch_bytes = kHeadScratchBytes);
 /// head_backward.cu, then the products of linear layers; dz is rounded to bf16.
-void head_backward(Launcher& launcher, const HeadBackward& op);
+void head_backward(Launcher& launcher, const HeadBackward& op, int64_t scratch_bytes = kHeadScratchBytes);
 
 }  // namespace toolgrad::cuda

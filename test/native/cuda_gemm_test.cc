@@ -120,8 +120,14 @@ double distance(const std::vector<float>& a, const std::vector<float>& b, int64_
 // The wide shape is chosen only for many tiles; here it runs on few, and must give the bits of the others.
 void shapes_agree(cuda::CudaDevice& gpu, Ops& cpu) {
   bool forward = true, input = true, weight = true;
-  for (const LinearShape& shape :
-       {LinearShape{5, 40, 72}, {150, 141, 70}, {257, 130, 33}, {128, 256, 128}, {21, 9, 300}, {250, 250, 136}}) {
+  std::vector<LinearShape> shapes = {{5, 40, 72},     {150, 141, 70}, {257, 130, 33},
+                                     {128, 256, 128}, {21, 9, 300},   {250, 250, 136}};
+  // Odd widths that end in every eighth of a warp's tile, as columns of y and of dx.
+  for (int64_t odd = 1; odd < 64; odd += 8) {
+    shapes.push_back({130, 128 + odd, 7});
+    shapes.push_back({130, 5, 128 + odd});
+  }
+  for (const LinearShape& shape : shapes) {
     const LinearProblem p = exact_problem(shape, 91);
     const auto [T, N, K] = shape;
     const LinearResults usual = run(gpu, cpu, p, T, Placement::kFlush);
