@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/adamw.h"
+#include "kernels/advantages.h"
 #include "kernels/attention_backward.h"
 #include "kernels/attention_forward.h"
 #include "kernels/cast.h"
@@ -20,6 +21,7 @@
 #include "kernels/linear_forward.h"
 #include "kernels/move_rows.h"
 #include "kernels/pack.h"
+#include "kernels/policy_loss.h"
 #include "kernels/reduce.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
@@ -29,6 +31,7 @@
 // clang-format off
 #define TOOLGRAD_KERNELS(X) \
   TOOLGRAD_ADAMW_KERNELS(X) \
+  TOOLGRAD_ADVANTAGES_KERNELS(X) \
   TOOLGRAD_ATTENTION_BACKWARD_KERNELS(X) \
   TOOLGRAD_ATTENTION_FORWARD_KERNELS(X) \
   TOOLGRAD_CAST_KERNELS(X) \
@@ -43,6 +46,7 @@
   TOOLGRAD_LINEAR_FORWARD_KERNELS(X) \
   TOOLGRAD_MOVE_ROWS_KERNELS(X) \
   TOOLGRAD_PACK_KERNELS(X) \
+  TOOLGRAD_POLICY_LOSS_KERNELS(X) \
   TOOLGRAD_REDUCE_KERNELS(X) \
   TOOLGRAD_RMS_NORM_KERNELS(X) \
   TOOLGRAD_ROPE_KERNELS(X) \

@@ -8,35 +8,52 @@
 namespace toolgrad {
 namespace {
 
+std::string place(int64_t token, int64_t sequence) {
+  return "token " + std::to_string(token) + " of sequence " + std::to_string(sequence);
+}
+
+// Every reward is finite and on a policy token, every value that is read is finite.
+void check_tokens(const TokenRewards& tokens, const float* value) {
+  for (int64_t s = 0; s < tokens.S; ++s) {
+    const int64_t begin = tokens.seq_starts[s];
+    for (int64_t t = begin; t < tokens.seq_starts[s + 1]; ++t) {
+      if (!std::isfinite(tokens.reward[t])) refuse_token_reward(t - begin, s, tokens.reward[t]);
+      if (tokens.mask[t] == 0 && tokens.reward[t] != 0) refuse_reward_off_mask(t - begin, s, tokens.reward[t]);
+      if (value != nullptr && tokens.mask[t] != 0 && !std::isfinite(value[t]))
+        refuse_token_value(t - begin, s, value[t]);
+    }
+  }
+}
+
+}  // namespace
+
 void check_share(double value, const char* name) {
   if (value >= 0 && value <= 1) return;
   throw Error("ERR_ADVANTAGE_OPTION",
               std::string("Expected ") + name + " from 0 to 1 but received " + std::to_string(value));
 }
 
-// Every reward is finite and on a policy token, every value that is read is finite.
-void check_tokens(const TokenRewards& tokens, const float* value) {
-  for (int64_t s = 0; s < tokens.S; ++s) {
-    for (int64_t t = tokens.seq_starts[s]; t < tokens.seq_starts[s + 1]; ++t) {
-      const auto place = [&] {
-        return "token " + std::to_string(t - tokens.seq_starts[s]) + " of sequence " + std::to_string(s);
-      };
-      if (!std::isfinite(tokens.reward[t]))
-        throw Error("ERR_NOT_FINITE", "Expected finite rewards but " + place() + " has " +
-                                          std::to_string(static_cast<double>(tokens.reward[t])));
-      if (tokens.mask[t] == 0 && tokens.reward[t] != 0)
-        throw Error("ERR_ADVANTAGE_OPTION", "Expected rewards on the policy's tokens only but " + place() +
-                                                ", which the policy did not write, has " +
-                                                std::to_string(static_cast<double>(tokens.reward[t])) +
-                                                "; place it on the last policy token");
-      if (value != nullptr && tokens.mask[t] != 0 && !std::isfinite(value[t]))
-        throw Error("ERR_NOT_FINITE",
-                    "Expected finite values but " + place() + " has " + std::to_string(static_cast<double>(value[t])));
-    }
-  }
+void refuse_token_reward(int64_t token, int64_t sequence, float reward) {
+  throw Error("ERR_NOT_FINITE", "Expected finite rewards but " + place(token, sequence) + " has " +
+                                    std::to_string(static_cast<double>(reward)));
 }
 
-}  // namespace
+void refuse_reward_off_mask(int64_t token, int64_t sequence, float reward) {
+  throw Error("ERR_ADVANTAGE_OPTION", "Expected rewards on the policy's tokens only but " + place(token, sequence) +
+                                          ", which the policy did not write, has " +
+                                          std::to_string(static_cast<double>(reward)) +
+                                          "; place it on the last policy token");
+}
+
+void refuse_token_value(int64_t token, int64_t sequence, float value) {
+  throw Error("ERR_NOT_FINITE", "Expected finite values but " + place(token, sequence) + " has " +
+                                    std::to_string(static_cast<double>(value)));
+}
+
+void refuse_to_whiten(int64_t token, float value) {
+  throw Error("ERR_NOT_FINITE", "Expected finite numbers to whiten but token " + std::to_string(token) + " has " +
+                                    std::to_string(static_cast<double>(value)));
+}
 
 void discounted_returns(const TokenRewards& tokens, double gamma, float* returns) {
   check_share(gamma, "gamma");
@@ -76,9 +93,7 @@ int64_t whiten(float* x, const uint8_t* mask, int64_t T, double eps, bool keep_m
   for (int64_t t = 0; t < T; ++t) {
     if (mask[t] == 0) continue;
     if (n == 0) first = x[t];
-    if (!std::isfinite(x[t]))
-      throw Error("ERR_NOT_FINITE", "Expected finite numbers to whiten but token " + std::to_string(t) + " has " +
-                                        std::to_string(static_cast<double>(x[t])));
+    if (!std::isfinite(x[t])) refuse_to_whiten(t, x[t]);
     all_equal = all_equal && x[t] == first;
     sum += static_cast<double>(x[t]);
     ++n;

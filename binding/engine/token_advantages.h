@@ -55,4 +55,13 @@ void generalised_advantages(const TokenRewards& tokens, const float* value, doub
 /// many tokens were whitened.
 int64_t whiten(float* x, const uint8_t* mask, int64_t T, double eps, bool keep_mean);
 
+// ---- the errors, for backends that walk the tokens themselves ----
+
+/// A discount or lambda must be a number from 0 to 1.
+void check_share(double value, const char* name);
+[[noreturn]] void refuse_token_reward(int64_t token, int64_t sequence, float reward);
+[[noreturn]] void refuse_reward_off_mask(int64_t token, int64_t sequence, float reward);
+[[noreturn]] void refuse_token_value(int64_t token, int64_t sequence, float value);
+[[noreturn]] void refuse_to_whiten(int64_t token, float value);
+
 }  // namespace toolgrad
