@@ -4,11 +4,12 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <stdexcept>
 
 namespace conformance {
 
-Device::Device(std::string library) : library_(std::move(library)) {
+Device::Device(std::string library, std::string dump) : library_(std::move(library)), dump_(std::move(dump)) {
   if (library_.empty()) {
     const char* named = std::getenv("TOOLGRAD_LIBCUDA");
     library_ = named != nullptr && *named != '\0' ? named : "libcuda.so.1";
@@ -50,6 +51,11 @@ void Device::check(int result, const std::string& call) const {
 }
 
 Device::Module Device::load(const std::string& ptx) {
+  if (!dump_.empty()) {
+    std::ofstream file(dump_ + "/module_" + std::to_string(dumped_++) + ".ptx");
+    file << ptx;
+    if (!file) throw std::runtime_error("cannot write to " + dump_);
+  }
   Module module = nullptr;
   check(calls_.ModuleLoadDataEx(&module, ptx.c_str(), 0, nullptr, nullptr), "cuModuleLoadDataEx");
   return module;

@@ -22,8 +22,9 @@ struct Calls {
 /// Throws std::runtime_error with the call and its result for everything that fails.
 class Device {
  public:
-  /// `library`: a path, or empty for TOOLGRAD_LIBCUDA and then libcuda.so.1.
-  explicit Device(std::string library);
+  /// `library`: a path, or empty for TOOLGRAD_LIBCUDA and then libcuda.so.1. `dump`: a folder for the PTX of every module,
+  /// or empty.
+  explicit Device(std::string library, std::string dump = "");
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -42,7 +43,8 @@ class Device {
  private:
   void check(int result, const std::string& call) const;
   detail::Calls calls_;
-  std::string library_, name_;
+  std::string library_, dump_, name_;
+  int dumped_ = 0;
   int sm_ = 0, ordinal_ = 0;
 };
 

@@ -1,6 +1,6 @@
-// conformance [library]: what each instruction form does, on the device of this driver, against plain references.
+// conformance [library [folder]]: what each instruction form does, on the device of this driver, against plain references.
 //
-// The library is the argument, TOOLGRAD_LIBCUDA, or libcuda.so.1: the simulated device or a real GPU. Prints the device, a
+// The folder gets the PTX of every module (for an assembler). The library is the argument, TOOLGRAD_LIBCUDA, or libcuda.so.1: the simulated device or a real GPU. Prints the device, a
 // line per value that differs (three a form) and the counts. 0: all agree; 77: there is no driver or device.
 #include <cstdio>
 #include <exception>
@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
   using namespace conformance;
   std::unique_ptr<Device> device;
   try {
-    device = std::make_unique<Device>(argc > 1 ? argv[1] : "");
+    device = std::make_unique<Device>(argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "");
   } catch (const std::exception& error) {
     std::printf("skipped: %s\n", error.what());
     return 77;
