@@ -67,7 +67,9 @@ function batchOf(trajectories: readonly Trajectory[]): LossBatch {
     oldLogprobs: new Float32Array(T),
   };
   for (const [s, { logprobs, reward }] of trajectories.entries()) {
-    const group = trajectories.slice(s - (s % attempts), s - (s % attempts) + attempts).map((one) => one.reward);
+    const group = trajectories
+      .slice(s - (s % attempts), s - (s % attempts) + attempts)
+      .map((one) => one.reward);
     const mean = group.reduce((a, b) => a + b) / attempts;
     const std = Math.sqrt(group.reduce((sum, r) => sum + (r - mean) ** 2, 0) / (attempts - 1));
     for (const [i, logprob] of logprobs.entries()) {
