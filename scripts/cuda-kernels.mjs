@@ -49,13 +49,14 @@ function coverage() {
   const ran = new Map();
   const all = new Map();
   for (const file of jsonFiles(values.coverage, 'c-')) {
-    for (const [entry, { executed, lines }] of Object.entries(file.kernels ?? file)) {
-      if (!ran.has(entry)) ran.set(entry, new Set());
-      for (const line of Object.keys(executed)) ran.get(entry).add(Number(line));
+    for (const [entry, { counts, lines }] of Object.entries(file)) {
+      const reached = ran.get(entry) ?? new Set();
+      for (const line of Object.keys(counts)) reached.add(line);
+      ran.set(entry, reached);
       all.set(entry, lines);
     }
   }
-  return new Map([...all].map(([entry, lines]) => [entry, [lines.filter((line) => ran.get(entry).has(line)).length, lines.length]]));
+  return new Map([...all].map(([entry, lines]) => [entry, [ran.get(entry).size, lines]]));
 }
 
 /** entry -> bank-conflict factor: wavefronts per request of shared memory. */
