@@ -161,6 +161,49 @@ void bit_forms(std::vector<ScalarForm>& forms) {
                        return result;
                      }});
   }
+  for (const bool clamp : {true, false}) {
+    const std::string mode = clamp ? ".clamp" : ".wrap";
+    forms.push_back({"bmsk" + mode + ".b32",
+                     "bmsk" + mode + ".b32 %o, %a, %b;",
+                     'r',
+                     "rr",
+                     {&kShifts, &kShifts},
+                     [clamp](const uint64_t* v) {
+                       const uint64_t from = clamp ? v[0] : v[0] & 31, count = clamp ? v[1] : v[1] & 31;
+                       uint64_t result = 0;
+                       for (uint64_t i = 0; i < 32; ++i) {
+                         if (i >= from && i - from < count) result |= uint64_t{1} << i;
+                       }
+                       return result;
+                     },
+                     nullptr,
+                     0,
+                     0,
+                     90});
+    for (const bool sign : {false, true}) {
+      const std::string name = "szext" + mode + (sign ? ".s32" : ".u32");
+      forms.push_back({name,
+                       name + " %o, %a, %b;",
+                       'r',
+                       "rr",
+                       {&kWords, &kShifts},
+                       [clamp, sign](const uint64_t* v) {
+                         const uint64_t count = clamp ? v[1] : v[1] & 31;
+                         uint64_t result = 0;
+                         for (int i = 0; i < 32; ++i) {
+                           const bool inside = static_cast<uint64_t>(i) < count;
+                           const bool on =
+                               inside ? bit(v[0], i) : sign && count > 0 && bit(v[0], static_cast<int>(count) - 1);
+                           if (on) result |= uint64_t{1} << i;
+                         }
+                         return result;
+                       },
+                       nullptr,
+                       0,
+                       0,
+                       90});
+    }
+  }
   const auto permutation = [&](const std::string& mode, auto pick) {
     const std::string name = "prmt.b32" + mode;
     forms.push_back(

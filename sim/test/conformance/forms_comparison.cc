@@ -106,6 +106,29 @@ void comparison_forms(std::vector<ScalarForm>& forms) {
                    "rrp",
                    {&kWords, &kWords, &kPredicates},
                    [](const uint64_t* v) { return v[0] == v[1] && v[2] == 0 ? 0xffffffff : 0; }});
+  for (const char* op : {"eq", "lt", "neu", "nan", "ge"}) {
+    // Both halves of a pair are compared; %o gives what the second result or the upper half says.
+    const std::string compare = op, types = std::string(op) + ".f16x2";
+    const std::string pack =
+        "{\n.reg .b32 %x, %y, %r;\n.reg .b16 %low;\n.reg .pred %first;\nmov.b32 %x, {%b, %a};\nmov.b32 %y, {%a, %b};\n";
+    forms.push_back({"setp." + types,
+                     pack + "setp." + types + " %first|%o, %x, %y;\n}",
+                     'p',
+                     "hh",
+                     {&kHalves, &kHalves},
+                     [compare](const uint64_t* v) { return met(compare, order(v[0], v[1], kSources[8])) ? 1 : 0; }});
+    forms.push_back(
+        {"set." + types + ".f16x2",
+         pack + "set." + types + ".f16x2 %r, %x, %y;\nmov.b32 {%low, %o}, %r;\n}",
+         'h',
+         "hh",
+         {&kHalves, &kHalves},
+         [compare](const uint64_t* v) { return met(compare, order(v[0], v[1], kSources[8])) ? 0x3c00 : 0; }});
+    const std::string single = std::string("set.") + op + ".f16.f16";
+    forms.push_back({single, single + " %o, %a, %b;", 'h', "hh", {&kHalves, &kHalves}, [compare](const uint64_t* v) {
+                       return met(compare, order(v[0], v[1], kSources[8])) ? 0x3c00 : 0;
+                     }});
+  }
   for (const auto& [name, kind, values] :
        {std::tuple{"selp.b16", 'h', &kHalfWords}, std::tuple{"selp.b32", 'r', &kWords},
         std::tuple{"selp.b64", 'd', &kDoubles}, std::tuple{"selp.f32", 'f', &kSingles},
