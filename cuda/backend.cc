@@ -1,7 +1,8 @@
 // The op contract on a GPU: each op queues its kernels (cuda/ops/), those that return a value wait for it.
+#include "backend.h"
+
 #include <string>
 
-#include "backend.h"
 #include "device.h"
 #include "engine/error.h"
 #include "ops/ops.h"

@@ -26,7 +26,7 @@ function run(command, flags) {
 }
 
 const biome = join(root, 'node_modules', '.bin', 'biome');
-const cpp = ['binding', 'cuda', 'test/native', 'bench/native'].flatMap(filesBelow);
+const cpp = ['binding', 'cuda', 'sim', 'test/native', 'bench/native'].flatMap(filesBelow);
 const results = [
   run(biome, write ? ['check', '--write'] : ['ci', '--colors=off', '--error-on-warnings']),
   cpp.length === 0 || run('clang-format', write ? ['-i', ...cpp] : ['--dry-run', '--Werror', ...cpp]),

@@ -66,6 +66,9 @@ const kTail = `
 | variable | meaning |
 |---|---|
 | \`TOOLGRAD_THREADS\` | engine threads where \`model.threads\` is 0 and for \`kernels.*\`; default: one per core. Changes no bit |
+| \`TOOLGRAD_DEVICE\` | \`cpu\`, \`cuda\`, \`cuda:1\` or \`auto\`: where models lie when \`model.device\` is null; default \`cpu\` |
+| \`TOOLGRAD_LIBCUDA\` | the CUDA driver library to load instead of \`libcuda.so.1\` |
+| \`TOOLGRAD_CUDA_SYNC\` | \`1\`: wait for the GPU after each launch, so that an error names the kernel that caused it |
 | \`TOOLGRAD_ISA\` | \`portable\`, \`avx2\` or \`avx512\`: the kernel build, instead of the best that the processor runs |
 | \`TOOLGRAD_DEBUG\` | set to anything: the command line prints the stack of an error |
 | \`TOOLGRAD_PREBUILD\` | folder whose \`build/Release\` holds the addon to load, instead of the package's |

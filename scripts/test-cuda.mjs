@@ -8,7 +8,7 @@
 // The device is a libcuda.so.1 that executes the kernels' PTX on the CPU. TOOLGRAD_LIBCUDA names another driver, a real one
 // for example; `sim` is then left out. Needs cmake and nvcc. Arguments after `--` go to ava.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,9 +25,15 @@ function onPath(name) {
 
 function run(command, args, environment = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...environment } });
+    const child = spawn(command, args, {
+      cwd: root,
+      stdio: 'inherit',
+      env: { ...process.env, ...environment },
+    });
     child.on('error', reject);
-    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`${command} ${args.join(' ')} ended with ${code}`))));
+    child.on('close', (code) =>
+      code === 0 ? resolve() : reject(new Error(`${command} ${args.join(' ')} ended with ${code}`)),
+    );
   });
 }
 
@@ -44,14 +50,20 @@ const parts = {
     await run('ctest', ['--test-dir', join(folder, 'sim'), '--output-on-failure']);
   },
   async native() {
-    await build('.', 'native', ['-DTOOLGRAD_CUDA=ON'], []);
+    const tests = readdirSync(join(root, 'test', 'native')).filter((name) =>
+      /^cuda_\w+_test\.cc$/.test(name),
+    );
+    const targets = tests.map((name) => `test_${name.replace(/_test\.cc$/, '')}`);
+    await build('.', 'native', ['-DTOOLGRAD_CUDA=ON'], ['--target', ...targets]);
     await run('ctest', ['--test-dir', join(folder, 'native'), '--output-on-failure', '-R', '^cuda'], {
       TOOLGRAD_LIBCUDA: driver,
     });
   },
   async engine(rest) {
     await run(process.execPath, ['scripts/ensure-built.mjs']);
-    await run(join(root, 'node_modules', '.bin', 'ava'), ['test/cuda/*.test.ts', ...rest], { TOOLGRAD_LIBCUDA: driver });
+    await run(join(root, 'node_modules', '.bin', 'ava'), ['test/cuda/*.test.ts', ...rest], {
+      TOOLGRAD_LIBCUDA: driver,
+    });
   },
 };
 
@@ -62,7 +74,10 @@ const rest = cut < 0 ? [] : given.slice(cut + 1);
 try {
   const unknown = names.find((name) => !(name in parts));
   if (unknown !== undefined) throw new Error(`Expected sim, native or engine but found ${unknown}`);
-  if (!onPath('nvcc')) throw new Error('Expected nvcc on PATH, which makes the kernels, but found none: install the CUDA toolkit');
+  if (!onPath('nvcc'))
+    throw new Error(
+      'Expected nvcc on PATH, which makes the kernels, but found none: install the CUDA toolkit',
+    );
   for (const name of names.length === 0 ? Object.keys(parts) : names) await parts[name](rest);
 } catch (error) {
   console.error(`test:cuda: ${error.message}`);

@@ -5,6 +5,7 @@ import type { AgentContext, Guide } from '../eval/attempt.ts';
 import { type ChatEndpoint, chatEndpoint } from '../eval/endpoint.ts';
 import { endpointGuide, modelGuide } from '../eval/steer.ts';
 import { openModel } from '../model/open.ts';
+import { placement } from '../run/placement.ts';
 import { nearestName } from '../run/yaml.ts';
 import { chatmlTemplate, renderPrompt } from '../text/chat.ts';
 import type { Setup } from '../train/setup.ts';
@@ -85,7 +86,7 @@ async function openGuide(
   const { config } = setup;
   const { model, tokenizer } = await openModel(flags.guide, {
     dtype: config.model.dtype,
-    ...(config.model.threads === 0 ? {} : { threads: config.model.threads }),
+    ...placement(config.model),
   });
   const bytes = config.rollout.kv_memory_mb * 2 ** 20;
   const cache = model.openKvCache(Math.max(1, Math.floor(bytes / model.memory.kvBytesPerPage)));

@@ -31,7 +31,8 @@ export function defaultDevice(): DeviceName {
 }
 
 function deviceName(value: unknown, what: string): DeviceName {
-  if (typeof value !== 'string') throw new TypeError(`Expected string for ${what} but received ${typeof value}`);
+  if (typeof value !== 'string')
+    throw new TypeError(`Expected string for ${what} but received ${typeof value}`);
   if (isDeviceName(value)) return value;
   throw new RangeError(
     `Expected "auto", "cpu", "cuda" or "cuda:<number>" for ${what} but received ${JSON.stringify(value)}`,
@@ -66,7 +67,10 @@ async function open(name: DeviceName = 'auto'): Promise<Device> {
   const ordinal = wanted.startsWith('cuda:') ? Number(wanted.slice(5)) : 0;
   try {
     if (native().cudaModules() === 0)
-      throw new ToolgradError('ERR_NO_CUDA', 'this build of toolgrad has no CUDA kernels: it was made without nvcc');
+      throw new ToolgradError(
+        'ERR_NO_CUDA',
+        'this build of toolgrad has no CUDA kernels: it was made without nvcc',
+      );
     const gpus = await list();
     if (wanted === 'auto') {
       const usable = gpus.find((gpu) => unusable(gpu) === null);
@@ -75,7 +79,10 @@ async function open(name: DeviceName = 'auto'): Promise<Device> {
     }
     const gpu = gpus[ordinal];
     if (gpu === undefined)
-      throw new ToolgradError('ERR_NO_CUDA', `Expected GPU ${ordinal} but the driver shows ${gpus.length} of them`);
+      throw new ToolgradError(
+        'ERR_NO_CUDA',
+        `Expected GPU ${ordinal} but the driver shows ${gpus.length} of them`,
+      );
     const reason = unusable(gpu);
     if (reason !== null) throw new ToolgradError('ERR_NO_CUDA', `Expected a usable GPU but ${reason}`);
     return cudaDevice(gpu, 'asked for');

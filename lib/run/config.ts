@@ -3,7 +3,9 @@
  * `key=value` overrides into a frozen `Config`; nothing else reads options. Unknown keys and combinations that cannot work
  * are errors, never ignored.
  */
+
 import { z } from 'zod';
+import { isDeviceName } from '../model/device.ts';
 import { loraTargets, maxLoraRank } from '../model/lora.ts';
 import { answerModes } from '../tasks/answer.ts';
 
@@ -52,6 +54,14 @@ export const configSchema = z.strictObject({
       .default('bfloat16')
       .describe('weights and KV cache; masters, moments and gradients are float32'),
     threads: countOrNone.default(0).describe('engine threads; 0 = one per core'),
+    device: z
+      .string()
+      .refine(isDeviceName, 'Expected cpu, cuda, cuda:<number> or auto')
+      .nullable()
+      .default(null)
+      .describe(
+        '`cpu`, `cuda`, `cuda:1`, `auto` (a GPU where one can be used); null: TOOLGRAD_DEVICE, else `cpu`',
+      ),
   }),
   lora: z
     .strictObject({

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { AdamWOptions } from '../model/engine.ts';
 import { loadModel, type Model } from '../model/model.ts';
 import type { Config } from '../run/config.ts';
+import { placement } from '../run/placement.ts';
 import { type CriticOptions, criticStep, criticValues } from './critic.ts';
 import type { Critic } from './policy-options.ts';
 
@@ -54,12 +55,12 @@ export async function openCritic(
     };
   }
   const own = options.resumed === null ? null : join(options.resumed, criticFolder);
-  const { dtype, threads } = config.model;
+  const { dtype } = config.model;
   const model = await loadModel(own ?? config.critic.path ?? options.start, {
     dtype,
     trainable: true,
     valueHead: true,
-    ...(threads === 0 ? {} : { threads }),
+    ...placement(config.model),
   });
   const optimizer = own === null ? null : join(own, 'optimizer.safetensors');
   if (optimizer !== null && existsSync(optimizer)) await model.loadOptimizer(optimizer);

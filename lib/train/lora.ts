@@ -11,6 +11,7 @@ import type { LoraOptions, LoraTarget } from '../model/lora.ts';
 import { loadModel, type Model } from '../model/model.ts';
 import { adapterBase, type ModelAndTokenizer, openModel } from '../model/open.ts';
 import type { Config } from '../run/config.ts';
+import { placement } from '../run/placement.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
 /** What the KL term needs of a reference. */
@@ -49,8 +50,8 @@ export function openPolicy(
   checkpoint: string | undefined,
   trainable: boolean,
 ): Promise<ModelAndTokenizer> {
-  const { path, base, dtype, threads } = config.model;
-  const options = { dtype, trainable, ...(threads === 0 ? {} : { threads }) };
+  const { path, base, dtype } = config.model;
+  const options = { dtype, trainable, ...placement(config.model) };
   const lora = loraOptions(config);
   const valueHead = hasTrunkCritic(config);
   if (!trainable) return openModel(checkpoint ?? path, { ...options, base });
@@ -72,8 +73,8 @@ export function openPolicy(
 
 /** A frozen model of the same weights as openPolicy's, for a run that trains all of them; without a value head. */
 export function openSampler({ model }: Config, checkpoint: string | undefined): Promise<Model> {
-  const { path, dtype, threads } = model;
-  return loadModel(checkpoint ?? path, { dtype, ...(threads === 0 ? {} : { threads }) });
+  const { path, dtype } = model;
+  return loadModel(checkpoint ?? path, { dtype, ...placement(model) });
 }
 
 /** What writes a checkpoint: the whole model, or the adapter with the tokenizer's files. */
@@ -102,7 +103,7 @@ export async function openReference(
   coldStart: string | null,
 ): Promise<Reference> {
   const { path, dtype } = config.model;
-  if (model.lora === null) return loadModel(coldStart ?? path, { dtype });
+  if (model.lora === null) return loadModel(coldStart ?? path, { dtype, ...placement(config.model) });
   const use = referenceUse(config);
   if (use === 'reference') await model.loadAdapter(coldStart ?? path, 'reference');
   return {

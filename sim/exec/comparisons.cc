@@ -185,11 +185,84 @@ void take_combine(Form& f) {
   f.out.op[3] = f.in(3, Type::kPred);
 }
 
+bool is_pair(Type type) {
+  return type == Type::kF16x2 || type == Type::kBF16x2;
+}
+
+/// A comparison chosen at run time, for the halves of pairs.
+bool half_holds(int c, uint16_t a, uint16_t b, bool brain, bool ftz) {
+  const auto read = [=](uint16_t h) {
+    if (ftz && (h & (brain ? 0x7f80u : 0x7c00u)) == 0) h &= 0x8000u;
+    return brain ? from_bfloat(h) : from_half(h);
+  };
+  const float x = read(a), y = read(b);
+  const bool unordered = x != x || y != y;
+  if (c == kNum || c == kNan) return unordered == (c == kNan);
+  if (unordered) return c >= kEqu;
+  switch (c >= kEqu ? c - kEqu : c) {
+    case 0:
+      return x == y;
+    case 1:
+      return x != y;
+    case 2:
+      return x < y;
+    case 3:
+      return x <= y;
+    case 4:
+      return x > y;
+    default:
+      return x >= y;
+  }
+}
+
+constexpr uint32_t kBrain = 16, kFlushHalves = 32, kCompareShift = 8;
+
+/// Of one half (0 or 1) of each lane's pair, combined with the predicate op[3] as flags say.
+uint32_t half_met(Warp& w, const Instr& in, int half) {
+  const std::byte *a = w.arena + in.op[1], *b = w.arena + in.op[2];
+  const int c = static_cast<int>(in.flags >> kCompareShift);
+  const bool brain = (in.flags & kBrain) != 0, ftz = (in.flags & kFlushHalves) != 0;
+  const uint32_t met = lanes_where([=](int l) {
+    return half_holds(c, static_cast<uint16_t>(lane_of<uint32_t>(a, l) >> (16 * half)),
+                      static_cast<uint16_t>(lane_of<uint32_t>(b, l) >> (16 * half)), brain, ftz);
+  });
+  if ((in.flags & 3) == kAlone) return met;
+  const uint32_t other = (in.flags & kNegate) != 0 ? ~*w.word(in.op[3]) : *w.word(in.op[3]);
+  return (in.flags & 3) == kAnd ? met & other : (in.flags & 3) == kOr ? met | other : met ^ other;
+}
+void set_pair_predicates(Warp& w, const Instr& in, uint32_t mask) {
+  const uint32_t low = half_met(w, in, 0), high = half_met(w, in, 1);
+  write_predicate(w, in.op[0], mask, low);
+  if (in.more_count > 0) write_predicate(w, w.cta->run->kernel->slots[in.more], mask, high);
+}
+/// immediate: what a true half gives; size: the number of halves.
+void set_halves(Warp& w, const Instr& in, uint32_t mask) {
+  const uint32_t low = half_met(w, in, 0), high = in.size == 2 ? half_met(w, in, 1) : 0;
+  const uint32_t yes = static_cast<uint32_t>(in.immediate);
+  write_lanes<uint32_t>(w.arena + in.op[0], mask,
+                        [=](int l) { return ((low >> l) & 1 ? yes : 0u) | ((high >> l) & 1 ? yes << 16 : 0u); });
+}
+void half_flags(Form& f, Type type, int c, bool ftz) {
+  if (c < 0 || (c >= kLo && c <= kHs)) f.unknown("comparison");
+  f.out.flags |= static_cast<uint32_t>(c) << kCompareShift;
+  if (type == Type::kBF16 || type == Type::kBF16x2) f.out.flags |= kBrain;
+  if (ftz) f.out.flags |= kFlushHalves;
+}
+
 void setp(Form& f) {
   const int c = take_compare(f);
   const bool ftz = f.take("ftz");
   take_combine(f);
   const Type type = f.take_type();
+  if (is_pair(type)) {
+    const ptx::Operand& pair = f.operand(0);
+    half_flags(f, type, c, ftz);
+    f.out.op[0] = f.to(0, Type::kPred);
+    f.out.op[1] = f.in(1, type), f.out.op[2] = f.in(2, type);
+    if (pair.paired) f.more(f.to(pair.parts[0], Type::kPred));
+    f.out.run = set_pair_predicates;
+    return;
+  }
   const ptx::Operand& target = f.operand(0);
   f.out.op[0] = f.to(0, Type::kPred);
   f.out.op[1] = f.in(1, type), f.out.op[2] = f.in(2, type);
@@ -206,6 +279,17 @@ void set(Form& f) {
   const bool ftz = f.take("ftz");
   take_combine(f);
   const Type to = f.take_type(), type = f.take_type();
+  const bool half = type == Type::kF16 || type == Type::kBF16;
+  if (is_pair(type) || (half && ptx::bits_of(to) == 16)) {
+    const bool sign = to == Type::kU16 || to == Type::kS16 || to == Type::kU32 || to == Type::kS32;
+    if (!sign && to != type) f.unknown("types");
+    half_flags(f, type, c, ftz);
+    f.out.op[0] = f.to(0, to), f.out.op[1] = f.in(1, type), f.out.op[2] = f.in(2, type);
+    f.out.immediate = sign ? 0xffff : (f.out.flags & kBrain) != 0 ? 0x3f80 : 0x3c00;
+    f.out.size = is_pair(type) ? 2 : 1;
+    f.out.run = set_halves;
+    return;
+  }
   if (to != Type::kU32 && to != Type::kS32 && to != Type::kF32) f.unknown("type of the result");
   f.out.op[0] = f.to(0, to), f.out.op[1] = f.in(1, type), f.out.op[2] = f.in(2, type);
   f.out.immediate = to == Type::kF32 ? 0x3f800000 : 0xffffffff;

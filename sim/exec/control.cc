@@ -1,4 +1,4 @@
-// Flow and barriers: bra, brx.idx, ret, exit, bar, barrier, trap, nanosleep, failed assertions. What happens at them is in
+// Flow and barriers: bra, brx.idx, ret, exit, bar, barrier, trap, nanosleep. What happens at them is in
 // warp.cc and block.cc.
 #include "exec/access.h"
 #include "exec/form.h"
@@ -75,36 +75,6 @@ void barrier(Form& f) {
   }
 }
 
-/// immediate: where in the frame the addresses of the message and of the file's name lie, 20 bits each.
-void failed_assertion(Warp& w, const Instr& in, uint32_t mask) {
-  const int lane = std::countr_zero(mask);
-  const std::byte* frame = w.local + static_cast<uint64_t>(lane) * w.cta->run->kernel->frame_bytes;
-  const auto text = [&](int index) {
-    uint64_t address;
-    std::memcpy(&address, frame + (in.immediate >> (20 * index) & 0xfffff), 8);
-    std::string result;
-    const Block* block = w.cta->run->memory->find(address);
-    if (block == nullptr || !block->live) return std::string("?");
-    for (uint64_t at = address - block->base; at < block->bytes && block->data[at] != std::byte{0}; ++at) {
-      result += static_cast<char>(block->data[at]);
-    }
-    return result;
-  };
-  raise(w, in, lane, 710, "assertion `" + text(0) + "' failed (" + text(1) + ")");
-}
-
-void assertfail(Form& f) {
-  if (f.count() < 2) f.unknown("operands");
-  uint64_t places = 0;
-  for (size_t i = 0; i < 2; ++i) {
-    const ptx::Operand& parameter = f.operand(i);
-    if (parameter.kind != ptx::Operand::kVariable) f.unknown("operands");
-    places |= (f.lowering().address_of(*parameter.variable, f.source.line) & 0xfffff) << (20 * i);
-  }
-  f.out.immediate = static_cast<int64_t>(places);
-  f.out.run = failed_assertion;
-}
-
 }  // namespace
 
 void add_control(Decoders& decoders) {
@@ -114,7 +84,6 @@ void add_control(Decoders& decoders) {
   decoders["exit"] = leave;
   decoders["bar"] = barrier;
   decoders["barrier"] = barrier;
-  decoders["assertfail"] = assertfail;
   decoders["trap"] = [](Form& f) {
     f.out.run = [](Warp& w, const Instr& in, uint32_t mask) { raise(w, in, std::countr_zero(mask), 719, "trap"); };
   };

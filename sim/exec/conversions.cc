@@ -101,13 +101,13 @@ uint64_t finish_float(double exact, const Conversion& c) {
       r = canonical(r);
       if (c.ftz) r = flush(r);
       if (c.sat) r = saturate(r);
-      if (c.relu && r < 0) r = 0;
+      if (c.relu && r <= 0) r = 0;
       return bits_of(r);
     }
     default: {
       double value = c.to_integer_value ? integral(exact, c.round) : exact;
       if (c.sat) value = value > 0 ? (value < 1 ? value : 1.0) : 0.0;
-      if (c.relu && value < 0) value = 0;
+      if (c.relu && value <= 0) value = 0;
       const float narrow = narrow_odd(value);
       return c.to == Type::kF16 ? to_half(narrow, c.round) : to_bfloat(narrow, c.round);
     }
@@ -247,7 +247,7 @@ void pack_pair_each(Warp& w, const Instr& in, uint32_t mask) {
   const bool relu = (in.flags & 4) != 0, half = (in.flags & 8) != 0, finite = (in.flags & 16) != 0;
   write_each<uint32_t>(w.arena + in.op[0], mask, [=](int l) {
     const auto one = [=](float x) -> uint32_t {
-      if (relu && x < 0) x = 0;
+      if (relu && x <= 0) x = 0;
       uint16_t r = half ? to_half(x, round) : to_bfloat(x, round);
       if (finite && (r & 0x7fffu) == (half ? 0x7c00u : 0x7f80u)) --r;
       return r;

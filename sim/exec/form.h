@@ -72,5 +72,6 @@ void add_collectives(Decoders& decoders);
 void add_matrix(Decoders& decoders);
 void add_copies(Decoders& decoders);
 void add_control(Decoders& decoders);
+void add_printing(Decoders& decoders);  // functions that the PTX only declares, under their names
 
 }  // namespace sim

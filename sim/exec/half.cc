@@ -29,7 +29,7 @@ uint16_t flushed(uint16_t h) {
 template <class Format>
 uint16_t finished(float x, uint32_t flags) {
   if ((flags & kSaturate) != 0) x = saturate(x);
-  if ((flags & kRelu) != 0 && x < 0) x = 0;
+  if ((flags & kRelu) != 0 && x <= 0) x = 0;  // -0, too
   const uint16_t result = Format::narrow(x);
   return (flags & kFlush) != 0 ? flushed<Format>(result) : result;
 }
@@ -64,7 +64,6 @@ template <bool Least>
 struct HalfPick {
   template <class Format>
   static uint16_t run(uint16_t a, uint16_t b, uint16_t, uint32_t flags) {
-    if ((flags & kFlush) != 0) a = flushed<Format>(a), b = flushed<Format>(b);
     const bool an = (a & 0x7fffu) > Format::kExponent, bn = (b & 0x7fffu) > Format::kExponent;
     if (an || bn) {
       if ((an && bn) || (flags & kKeepNaN) != 0) return 0x7fff;
@@ -76,14 +75,14 @@ struct HalfPick {
 };
 struct HalfNegate {
   template <class Format>
-  static uint16_t run(uint16_t a, uint16_t, uint16_t, uint32_t flags) {
-    return static_cast<uint16_t>(((flags & kFlush) != 0 ? flushed<Format>(a) : a) ^ 0x8000u);
+  static uint16_t run(uint16_t a, uint16_t, uint16_t, uint32_t) {
+    return static_cast<uint16_t>(a ^ 0x8000u);
   }
 };
 struct HalfAbsolute {
   template <class Format>
-  static uint16_t run(uint16_t a, uint16_t, uint16_t, uint32_t flags) {
-    return static_cast<uint16_t>(((flags & kFlush) != 0 ? flushed<Format>(a) : a) & 0x7fffu);
+  static uint16_t run(uint16_t a, uint16_t, uint16_t, uint32_t) {
+    return static_cast<uint16_t>(a & 0x7fffu);
   }
 };
 
@@ -93,8 +92,12 @@ void half(Warp& w, const Instr& in, uint32_t mask) {
   const uint32_t flags = in.flags;
   write_each<uint32_t>(w.arena + in.op[0], mask, [=](int l) {
     const uint32_t x = lane_of<uint32_t>(a, l), y = lane_of<uint32_t>(b, l), z = lane_of<uint32_t>(c, l);
-    const auto low = [](uint32_t v) { return static_cast<uint16_t>(v); };
-    const auto high = [](uint32_t v) { return static_cast<uint16_t>(v >> 16); };
+    const auto part = [flags](uint32_t v) {
+      const uint16_t h = static_cast<uint16_t>(v);
+      return (flags & kFlush) != 0 ? flushed<Format>(h) : h;
+    };
+    const auto low = [part](uint32_t v) { return part(v); };
+    const auto high = [part](uint32_t v) { return part(v >> 16); };
     const uint32_t result = Op::template run<Format>(low(x), low(y), low(z), flags);
     if (!Pair) return result;
     return result | static_cast<uint32_t>(Op::template run<Format>(high(x), high(y), high(z), flags)) << 16;

@@ -141,6 +141,21 @@ uint32_t find_top(T a) {
   const uint32_t at = static_cast<uint32_t>(8 * sizeof(T) - 1) - static_cast<uint32_t>(std::countl_zero(bits));
   return Amount ? static_cast<uint32_t>(8 * sizeof(T) - 1) - at : at;
 }
+/// `width` bits from `position`.
+template <bool Clamp>
+uint32_t mask_of(uint32_t position, uint32_t width) {
+  const uint32_t from = position & 31, end = from + (width & 31);
+  const uint32_t above = end >= 32 || (Clamp && width >= 32) ? 0 : ~0u << end;
+  return Clamp && position >= 32 ? 0 : (~0u << from) & ~above;
+}
+/// The lowest `width` bits, extended.
+template <bool Clamp, bool Sign>
+uint32_t extend_from(uint32_t a, uint32_t width) {
+  const uint32_t n = width & 31;
+  const uint32_t above = Clamp && width >= 32 ? 0 : ~0u << n;
+  const bool ones_above = Sign && n != 0 && above != 0 && ((a >> (n - 1)) & 1) != 0;
+  return (a & ~above) | (ones_above ? above : 0);
+}
 template <class T>
 T reverse(T a) {
   T result = 0;
@@ -359,6 +374,23 @@ void add_logic(Decoders& decoders) {
     f.out.run = lop3_all;
   };
   decoders["prmt"] = prmt;
+  decoders["bmsk"] = [](Form& f) {
+    const int mode = f.take_any({"clamp", "wrap"});
+    if (mode < 0 || f.take_type() != Type::kB32) f.unknown("form");
+    two_operands(f, Type::kB32,
+                 mode == 0 ? &binary<uint32_t, uint32_t, uint32_t, mask_of<true>>
+                           : &binary<uint32_t, uint32_t, uint32_t, mask_of<false>>);
+  };
+  decoders["szext"] = [](Form& f) {
+    const int mode = f.take_any({"clamp", "wrap"});
+    const Type type = f.take_type();
+    if (mode < 0 || (type != Type::kU32 && type != Type::kS32)) f.unknown("form");
+    const Handler kForms[2][2] = {{&binary<uint32_t, uint32_t, uint32_t, extend_from<true, false>>,
+                                   &binary<uint32_t, uint32_t, uint32_t, extend_from<true, true>>},
+                                  {&binary<uint32_t, uint32_t, uint32_t, extend_from<false, false>>,
+                                   &binary<uint32_t, uint32_t, uint32_t, extend_from<false, true>>}};
+    two_operands(f, type, kForms[mode][type == Type::kS32]);
+  };
   decoders["bfe"] = bfe;
   decoders["bfi"] = [](Form& f) {
     const Type type = f.take_type();

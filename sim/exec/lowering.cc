@@ -27,6 +27,7 @@ const Decoders& decoders() {
     add_matrix(table);
     add_copies(table);
     add_control(table);
+    add_printing(table);
     return table;
   }();
   return all;
@@ -290,15 +291,16 @@ void Lowering::lower_call(const ptx::Instruction& call, int depth) {
     ptx::reject(call.line, "call of " + name.text + " with another number of parameters");
   }
   if (callee->declared_only) {
-    if (name.text != "__assertfail") ptx::reject(call.line, "call of " + name.text + ", which is not in this file");
-    ptx::Instruction failure;
-    failure.opcode = "assertfail";
-    failure.line = call.line;
-    failure.place = call.place;
-    failure.outer = call.outer;
-    failure.operands.assign(call.operands.begin() + 1, call.operands.end());
-    Form form(*this, failure);
-    decoders().at("assertfail")(form);
+    if (name.text != "__assertfail" && name.text != "vprintf") {
+      ptx::reject(call.line, "call of " + name.text + ", which is not in this file");
+    }
+    ptx::Instruction outside = call;
+    outside.opcode = name.text;
+    outside.modifiers.clear();
+    outside.guard = -1;
+    outside.operands.erase(outside.operands.begin());
+    Form form(*this, outside);
+    decoders().at(outside.opcode)(form);
     emit(form);
   } else {
     // The callee's parameters are the caller's .param variables themselves.

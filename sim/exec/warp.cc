@@ -19,7 +19,8 @@ bool regroup(Warp& w, bool rotate) {
       groups.erase(groups.begin() + static_cast<std::ptrdiff_t>(k));
     }
   }
-  const int before = w.current < static_cast<int>(groups.size()) ? groups[static_cast<size_t>(w.current)].pc : -1;
+  const bool known = w.current >= 0 && w.current < static_cast<int>(groups.size());
+  const int before = known ? groups[static_cast<size_t>(w.current)].pc : -1;
   int best = -1, after = -1;
   for (size_t i = 0; i < groups.size(); ++i) {
     if (groups[i].waiting || groups[i].barrier >= 0) continue;

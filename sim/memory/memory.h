@@ -27,8 +27,8 @@ struct Block {
   std::byte* data = nullptr;
   std::vector<uint64_t> initialised;  // one bit a byte, from bit 0
   bool live = true;
-  uint64_t number = 0;  // allocation number, from 1; appears in messages
-  std::string note;     // what it is: "cuMemAlloc", "module variable x"
+  uint64_t number = 0;            // allocation number, from 1; appears in messages
+  std::string note;               // what it is: "cuMemAlloc", "module variable x"
   std::vector<uint32_t> writers;  // per two bytes, which block of a launch wrote last; kept by the executor
 };
 

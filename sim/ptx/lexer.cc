@@ -58,7 +58,9 @@ std::vector<Token> tokenize(std::string_view s) {
       tokens.push_back({TokenKind::kNumber, s.substr(from, i - from), line});
     } else if (starts_name(c)) {
       const size_t from = i;
-      while (i < n && (in_name(s[i]) || (s[i] == ':' && i + 2 < n && s[i + 1] == ':' && in_name(s[i + 2])))) {
+      if (c == '.') ++i;  // `.reg.b32` is two directives
+      while (i < n && !(c == '.' && s[i] == '.') &&
+             (in_name(s[i]) || (s[i] == ':' && i + 2 < n && s[i + 1] == ':' && in_name(s[i + 2])))) {
         i += s[i] == ':' ? 2 : 1;
       }
       tokens.push_back({TokenKind::kName, s.substr(from, i - from), line});

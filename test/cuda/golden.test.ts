@@ -23,8 +23,11 @@ for (const name of goldenModels) {
       row.tensor === 'loss' ? { ...row, bound: Math.max(row.bound, lossBound) } : row,
     );
     const worst = rows.reduce((a, b) => (b.error / b.bound > a.error / a.bound ? b : a));
-    t.log(`${rows.length} tensors; nearest its bound: ${worst.tensor}, ${worst.error.toExponential(1)} of ${worst.bound.toExponential(1)}`);
-    for (const { tensor, error, bound } of rows) t.true(error <= bound, `${tensor}: ${error}, bound ${bound}`);
+    t.log(
+      `${rows.length} tensors; nearest its bound: ${worst.tensor}, ${worst.error.toExponential(1)} of ${worst.bound.toExponential(1)}`,
+    );
+    for (const { tensor, error, bound } of rows)
+      t.true(error <= bound, `${tensor}: ${error}, bound ${bound}`);
     t.true(rows.length > 10);
   });
 }

@@ -25,7 +25,11 @@ async function bits(): Promise<void> {
   await model.update({ lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, maxGradNorm: 1 });
   for (const name of model.parameterNames) hash.update(await model.parameter(name));
   const cache = model.openKvCache(64);
-  const rows = list.map((ids, i) => ({ seq: cache.add(), tokens: Int32Array.from(ids), sample: sampling(i) }));
+  const rows = list.map((ids, i) => ({
+    seq: cache.add(),
+    tokens: Int32Array.from(ids),
+    sample: sampling(i),
+  }));
   const step = await cache.step(rows);
   hash.update(step.tokens).update(step.logprobs);
   console.log(hash.digest('hex'));

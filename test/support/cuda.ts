@@ -24,7 +24,13 @@ export async function modelOn(
   family: keyof typeof cudaConfigs,
   options: CreateOptions = {},
 ): Promise<Model> {
-  const model = await createModel(cudaConfigs[family], { threads: 2, seed: 7n, initStd: 0.2, device, ...options });
+  const model = await createModel(cudaConfigs[family], {
+    threads: 2,
+    seed: 7n,
+    initStd: 0.2,
+    device,
+    ...options,
+  });
   for (const [index, name] of model.parameterNames.entries()) {
     if (!/norm\.weight$|layernorm\.weight$|\.bias$/.test(name)) continue;
     const values = await model.parameter(name);
