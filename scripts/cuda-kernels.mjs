@@ -22,7 +22,8 @@ const targets = [80, 86, 89, 90, 120];
 /** entry -> {registers, spills, shared} of one module on one target. */
 function assemble(file, sm) {
   const done = spawnSync('ptxas', ['-v', `-arch=sm_${sm}`, '-o', '/dev/null', file], { encoding: 'utf8' });
-  if (done.status !== 0) throw new Error(`ptxas -arch=sm_${sm} ${file}: ${done.stderr || done.error?.message}`);
+  if (done.status !== 0)
+    throw new Error(`ptxas -arch=sm_${sm} ${file}: ${done.stderr || done.error?.message}`);
   const found = new Map();
   let entry = '';
   for (const line of done.stderr.split('\n')) {
@@ -72,7 +73,9 @@ function conflicts() {
 }
 
 const [covered, factors] = [coverage(), conflicts()];
-console.log(`| kernel | file, lines | registers on sm_${targets.join(' / ')} | spills | static shared | PTX lines run | conflict factor |`);
+console.log(
+  `| kernel | file, lines | registers on sm_${targets.join(' / ')} | spills | static shared | PTX lines run | conflict factor |`,
+);
 console.log('|---|---|--:|--:|--:|--:|--:|');
 for (const name of readdirSync(values.ptx).filter((file) => file.endsWith('.ptx'))) {
   const module = name.slice(0, -4);

@@ -12,9 +12,9 @@ namespace {
 
 enum class Weight { kBf16, kF32, kRoundedF32 };
 
-__device__ __forceinline__ void store_bf16(uint16_t* to, const Four& four, int64_t left) {
+__device__ __forceinline__ void store_bf16(uint16_t* to, const Four& four, int64_t left, bool wide) {
   const uint2 packed = make_uint2(pack_bf16(four.v[0], four.v[1]), pack_bf16(four.v[2], four.v[3]));
-  if (left >= 4 && reinterpret_cast<uintptr_t>(to) % 8 == 0) {
+  if (wide) {
     *reinterpret_cast<uint2*>(to) = packed;
     return;
   }
@@ -27,7 +27,7 @@ template <Weight kWeight>
 __device__ __forceinline__ void update(const AdamwParams& p) {
   const int64_t i = (static_cast<int64_t>(blockIdx.x) * kAdamwThreads + threadIdx.x) * 4, left = p.n - i;
   if (left <= 0) return;
-  const bool wide = starts_wide(p.master, 4) && starts_wide(p.m, 4) && starts_wide(p.v, 4) && starts_wide(p.grad, 4);
+  const bool wide = left >= 4 && aligned(p.master, p.m, p.v, p.grad, p.weight);
   const Four grad = load_four(p.grad + i, left, wide);
   Four master = load_four(p.master + i, left, wide), m = load_four(p.m + i, left, wide);
   Four v = load_four(p.v + i, left, wide);
@@ -37,13 +37,13 @@ __device__ __forceinline__ void update(const AdamwParams& p) {
   store_four(p.m + i, m, left, wide);
   store_four(p.v + i, v, left, wide);
   if constexpr (kWeight == Weight::kBf16) {
-    store_bf16(static_cast<uint16_t*>(p.weight) + i, master, left);
+    store_bf16(static_cast<uint16_t*>(p.weight) + i, master, left, wide);
   } else {
     if constexpr (kWeight == Weight::kRoundedF32) {
 #pragma unroll
       for (int j = 0; j < 4; ++j) master.v[j] = from_bf16(to_bf16(master.v[j]));
     }
-    store_four(static_cast<float*>(p.weight) + i, master, left, starts_wide(p.weight, 4));
+    store_four(static_cast<float*>(p.weight) + i, master, left, wide);
   }
 }
 
@@ -70,7 +70,7 @@ extern "C" __global__ void __launch_bounds__(kAdamwThreads) adamw_weight_rounded
 extern "C" __global__ void __launch_bounds__(kAdamwThreads) adamw_stochastic(const AdamwStochasticParams p) {
   const int64_t i = (static_cast<int64_t>(blockIdx.x) * kAdamwThreads + threadIdx.x) * 4, left = p.n - i;
   if (left <= 0) return;
-  const bool wide = starts_wide(p.m, 4) && starts_wide(p.v, 4) && starts_wide(p.grad, 4);
+  const bool wide = left >= 4 && aligned(p.m, p.v, p.grad);
   const Four grad = load_four(p.grad + i, left, wide);
   Four m = load_four(p.m + i, left, wide), v = load_four(p.v + i, left, wide), weight;
 #pragma unroll

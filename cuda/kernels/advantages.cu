@@ -30,6 +30,7 @@ __device__ __forceinline__ double add_all(double x, double* shared) {
 __device__ RewardMoments batch_moments(const GroupAdvantageParams& p, double* shared) {
   RewardMoments m;
   double sum = 0, count = 0, squares = 0;
+#pragma unroll 1
   for (int64_t i = threadIdx.x; i < p.P * p.G; i += kAdvantageThreads) {
     if (p.valid != nullptr && p.valid[i] == 0) continue;
     sum += static_cast<double>(p.rewards[i]);
@@ -38,6 +39,7 @@ __device__ RewardMoments batch_moments(const GroupAdvantageParams& p, double* sh
   m.sum = add_all(sum, shared);
   m.count = static_cast<int64_t>(add_all(count, shared));
   m.mean = m.count == 0 ? 0 : m.sum / static_cast<double>(m.count);
+#pragma unroll 1
   for (int64_t i = threadIdx.x; i < p.P * p.G; i += kAdvantageThreads) {
     if (p.valid != nullptr && p.valid[i] == 0) continue;
     const double deviation = static_cast<double>(p.rewards[i]) - m.mean;
@@ -51,17 +53,22 @@ __device__ RewardMoments batch_moments(const GroupAdvantageParams& p, double* sh
 __device__ void whiten(const TokenAdvantageParams& p, float* x, double* shared) {
   const uint8_t* mask = p.tokens.mask;
   const int64_t T = p.tokens.T;
-  double count = 0, sum = 0, differing = 0;
+  double count = 0, sum = 0, differing = 0, bad = 0;
   float mine = 0;
+#pragma unroll 1
   for (int64_t t = threadIdx.x; t < T; t += kAdvantageThreads) {
     if (mask[t] == 0) continue;
     const float value = __ldcg(x + t);  // written by other blocks: not from this multiprocessor's L1
-    if (!finite(value)) note(p.answer, AdvantageFault::kResult, t);
+    if (!finite(value)) {
+      note(p.answer, AdvantageFault::kResult, t);
+      bad = 1;
+    }
     if (count == 0) mine = value;
     if (value != mine) differing = 1;
     sum += static_cast<double>(value);
     count += 1;
   }
+  if (add_all(bad, shared) > 0) return;  // nothing is changed
   const double n = add_all(count, shared), total = add_all(sum, shared);
   const double mean = n == 0 ? 0 : total / n;
   // All equal: no thread saw two values, and each thread's is that of the first thread that saw any.
@@ -76,6 +83,7 @@ __device__ void whiten(const TokenAdvantageParams& p, float* x, double* shared) 
   if (count > 0 && mine != first) differing = 1;
   const bool all_equal = add_all(differing, shared) == 0;
   double squares = 0;
+#pragma unroll 1
   for (int64_t t = threadIdx.x; t < T; t += kAdvantageThreads) {
     if (mask[t] == 0) continue;
     const double deviation = static_cast<double>(__ldcg(x + t)) - mean;
@@ -83,6 +91,7 @@ __device__ void whiten(const TokenAdvantageParams& p, float* x, double* shared) 
   }
   squares = add_all(squares, shared);
   const double scale = n < 2 ? 0 : 1 / sqrt(squares / (n - 1) + p.eps);
+#pragma unroll 1
   for (int64_t t = threadIdx.x; t < T; t += kAdvantageThreads) {
     if (mask[t] == 0) continue;  // 0 since the sweep
     const float value = __ldcg(x + t);
@@ -118,6 +127,7 @@ __device__ void sweep_sequence(const TokenAdvantageParams& p, int64_t s) {
       }
     }
     double mine = 0;
+#pragma unroll 1
     for (int j = count - 1; j >= 0; --j) {
       const double r = static_cast<double>(__shfl_sync(0xffffffffu, reward, j));
       const double v = static_cast<double>(__shfl_sync(0xffffffffu, value, j));
@@ -141,6 +151,7 @@ extern "C" __global__ void __launch_bounds__(kAdvantageThreads, 2) group_advanta
   __shared__ unsigned long long bad;
   if (threadIdx.x == 0) bad = ~0ull;
   __syncthreads();
+#pragma unroll 1
   for (int64_t i = threadIdx.x; i < p.P * p.G; i += kAdvantageThreads)
     if ((p.valid == nullptr || p.valid[i] != 0) && !finite(p.rewards[i]))
       atomicMin(&bad, static_cast<unsigned long long>(i));
@@ -157,6 +168,7 @@ extern "C" __global__ void __launch_bounds__(kAdvantageThreads, 2) group_advanta
     reward_sum += group.sum;
     double scale = batch_scale;
     if (!of_batch && !dead) scale = deviation_scale(p.options, group);
+#pragma unroll 1
     for (int64_t i = g * p.G; i < (g + 1) * p.G; ++i) {
       const bool zero = dead || (p.valid != nullptr && p.valid[i] == 0);
       p.out[i] = zero ? 0.0f : group_advantage(p.options, group, p.rewards[i], scale);

@@ -30,6 +30,7 @@ __device__ __forceinline__ void copy_rows(const EmbeddingParams& p) {
   const int64_t first = static_cast<int64_t>(blockIdx.x) * p.tokens;
   const int tokens = static_cast<int>(p.T - first < p.tokens ? p.T - first : p.tokens);
   const T* table = static_cast<const T*>(p.table);
+#pragma unroll 2
   for (int i = threadIdx.x; i < tokens * p.C; i += kEmbeddingThreads) {
     const int64_t t = first + i / p.C;
     const int c = i % p.C;
@@ -77,7 +78,7 @@ extern "C" __global__ void __launch_bounds__(kEmbeddingThreads) embedding_gradie
   }
 
   const int left = p.C - column;  // columns of this thread, at most four; none when not positive
-  const bool wide = starts_wide(p.dx, p.C);
+  const bool wide = p.C % 4 == 0 && aligned(p.dx);
   float* row = p.dtable + first_element(id, p.C) + static_cast<int64_t>(column) * kPanel;
   Four sum{};
 #pragma unroll

@@ -41,12 +41,14 @@ extern "C" __global__ void __launch_bounds__(kKvWriteThreads) kv_write_pages(con
   uint16_t* keys = p.keys + page * p.page_stride + static_cast<int64_t>(g) * p.D * kKvSlots;
   for (int d0 = 0; d0 < p.D; d0 += kKvWriteColumns) {
     const int columns = p.D - d0 < kKvWriteColumns ? p.D - d0 : kKvWriteColumns;
+#pragma unroll 2
     for (int i = threadIdx.x; i < (high - low) * kKvWriteColumns; i += kKvWriteThreads) {
       const int slot = low + i / kKvWriteColumns, d = i % kKvWriteColumns;
       if (d < columns) tile[slot][d] = p.k[((row0 + slot) * p.G + g) * p.D + d0 + d];
     }
     __syncthreads();
     const int pair0 = low / 2, pairs = (high + 1) / 2 - pair0;
+#pragma unroll 2
     for (int i = threadIdx.x; i < columns * pairs; i += kKvWriteThreads) {
       const int d = i / pairs, slot = 2 * (pair0 + i % pairs);
       const bool first = slot >= low, second = slot + 1 < high;
@@ -58,6 +60,7 @@ extern "C" __global__ void __launch_bounds__(kKvWriteThreads) kv_write_pages(con
 
   uint16_t* values = p.values + page * p.page_stride + static_cast<int64_t>(g) * p.D * kKvSlots;
   const int pairs = p.D / 2;
+#pragma unroll 2
   for (int i = threadIdx.x; i < (high - low) * pairs; i += kKvWriteThreads) {
     const int slot = low + i / pairs, d = 2 * (i % pairs);
     const float* v = p.v + ((row0 + slot) * p.G + g) * p.D + d;

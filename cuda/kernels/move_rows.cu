@@ -13,7 +13,8 @@ __device__ __forceinline__ void move_rows(const MoveRowsParams& p) {
   const int groups = (p.C + 3) / 4;
   const int64_t first = static_cast<int64_t>(blockIdx.x) * p.block_rows;
   const int rows = static_cast<int>(p.R - first < p.block_rows ? p.R - first : p.block_rows);
-  const bool wide = starts_wide(p.x, p.C) && starts_wide(p.out, p.C);
+  const bool wide = p.C % 4 == 0 && aligned(p.x, p.out);
+#pragma unroll 2
   for (int i = threadIdx.x; i < rows * groups; i += kMoveThreads) {
     const int64_t r = first + i / groups, other = p.rows[r];
     const int c = 4 * (i % groups);
@@ -33,7 +34,7 @@ extern "C" __global__ void __launch_bounds__(kMoveThreads) scatter_rows_by_index
 extern "C" __global__ void __launch_bounds__(kMoveThreads) add_elements(const AddParams p) {
   const int64_t i = (static_cast<int64_t>(blockIdx.x) * kMoveThreads + threadIdx.x) * 4;
   if (i >= p.n) return;
-  const bool wide = starts_wide(p.to, 4) && starts_wide(p.x, 4);
+  const bool wide = p.n - i >= 4 && aligned(p.to, p.x);
   Four to = load_four(p.to + i, p.n - i, wide);
   const Four x = load_four(p.x + i, p.n - i, wide);
 #pragma unroll

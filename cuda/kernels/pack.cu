@@ -28,6 +28,7 @@ template <bool kBf16>
 __device__ __forceinline__ void pack(const PackParams& p, float (&tile)[kPanel][kPackColumns + 1]) {
   const Piece piece = piece_of(p);
   const float* from = static_cast<const float*>(p.from) + piece.panel * kPanel * p.cols + piece.column0;
+#pragma unroll 1
   for (int i = threadIdx.x; i < kPanel * kPackColumns; i += kPackThreads) {
     const int row = i / kPackColumns, column = i % kPackColumns;
     if (column >= piece.columns) continue;
@@ -35,6 +36,7 @@ __device__ __forceinline__ void pack(const PackParams& p, float (&tile)[kPanel][
   }
   __syncthreads();
   const int64_t start = (piece.panel * p.cols + piece.column0) * kPanel;
+#pragma unroll 1
   for (int i = threadIdx.x; i < piece.columns * (kPanel / 2); i += kPackThreads) {
     const int column = i / (kPanel / 2), row = 2 * (i % (kPanel / 2));
     const float a = tile[row][column], b = tile[row + 1][column];
@@ -49,6 +51,7 @@ template <bool kBf16>
 __device__ __forceinline__ void unpack(const PackParams& p, float (&tile)[kPanel][kPackColumns + 1]) {
   const Piece piece = piece_of(p);
   const int64_t start = (piece.panel * p.cols + piece.column0) * kPanel;
+#pragma unroll 1
   for (int i = threadIdx.x; i < piece.columns * (kPanel / 2); i += kPackThreads) {
     const int column = i / (kPanel / 2), row = 2 * (i % (kPanel / 2));
     if constexpr (kBf16) {
@@ -63,6 +66,7 @@ __device__ __forceinline__ void unpack(const PackParams& p, float (&tile)[kPanel
   }
   __syncthreads();
   float* to = static_cast<float*>(p.to) + piece.panel * kPanel * p.cols + piece.column0;
+#pragma unroll 1
   for (int i = threadIdx.x; i < piece.rows * kPackColumns; i += kPackThreads) {
     const int row = i / kPackColumns, column = i % kPackColumns;
     if (column < piece.columns) to[static_cast<int64_t>(row) * p.cols + column] = tile[row][column];

@@ -74,6 +74,7 @@ extern "C" __global__ void __launch_bounds__(kPolicyLossThreads, 2) policy_loss_
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
 
   double log_ratios = 0, tokens = 0;
+#pragma unroll 1
   for (int64_t t = begin + threadIdx.x; t < end; t += kPolicyLossThreads) {
     p.d_logprob[t] = 0;
     if (p.d_entropy != nullptr) p.d_entropy[t] = 0;
@@ -103,6 +104,7 @@ extern "C" __global__ void __launch_bounds__(kPolicyLossThreads, 2) policy_loss_
 
   const bool through_sequence = uses_sequence_ratio(o.kind) && o.kind != PolicyLossOptions::Kind::kGspoToken;
   double sums[kPolicyLossFields] = {};
+#pragma unroll 1
   for (int64_t t = begin + threadIdx.x; t < end; t += kPolicyLossThreads) {
     if (b.weight[t] == 0) continue;
     const LossToken token = load_token(o, b, t);
@@ -148,6 +150,7 @@ extern "C" __global__ void __launch_bounds__(kPolicyLossThreads, 2) policy_loss_
   // Gradient through a ratio that all tokens share; each thread adds to what it wrote itself.
   if (shared_gradient == 0) return;
   const double addition = shared_gradient * ratio.share;
+#pragma unroll 1
   for (int64_t t = begin + threadIdx.x; t < end; t += kPolicyLossThreads) {
     if (b.weight[t] == 0) continue;
     const auto gradient = static_cast<float>(static_cast<double>(p.d_logprob[t]) + addition);
@@ -162,6 +165,7 @@ extern "C" __global__ void __launch_bounds__(kPolicyLossThreads) policy_loss_tot
   for (int field = threadIdx.x / 32; field < kPolicyLossFields; field += kWarps) {
     const bool is_sum = field < kLossSums;
     double x = 0;
+#pragma unroll 1
     for (int64_t s = lane; s < p.S; s += 32) {
       const double of_sequence = p.sums[field * p.S + s];
       x = is_sum ? x + of_sequence : fmax(x, of_sequence);

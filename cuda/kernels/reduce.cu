@@ -13,17 +13,21 @@ namespace {
 constexpr int kWarps = kReduceThreads / 32;
 constexpr int kRounds = kReducePerBlock / (4 * kReduceThreads);
 
+// Elements at .. at + 3, zeros beyond n.
+__device__ __forceinline__ Four load_at(const float* x, int64_t at, int64_t n) {
+  return at < n ? load_four(x + at, n - at, n - at >= 4 && aligned(x)) : Four{};
+}
+
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(kReduceThreads) sum_squares_blocks(const SquaresParams p) {
   __shared__ double shared[kWarps];
   const int64_t start = static_cast<int64_t>(blockIdx.x) * kReducePerBlock + 4 * threadIdx.x;
-  const bool wide = starts_wide(p.x, 4);
   Four x[kRounds];
 #pragma unroll
   for (int i = 0; i < kRounds; ++i) {
     const int64_t at = start + i * 4 * kReduceThreads;
-    x[i] = load_four(p.x + at, p.n - at, wide);
+    x[i] = load_at(p.x, at, p.n);
   }
   double sum = 0.0;
 #pragma unroll
@@ -49,12 +53,11 @@ extern "C" __global__ void __launch_bounds__(kReduceThreads) sum_squares_total(c
 
 extern "C" __global__ void __launch_bounds__(kReduceThreads) find_not_finite(const NotFiniteParams p) {
   const int64_t start = static_cast<int64_t>(blockIdx.x) * kReducePerBlock + 4 * threadIdx.x;
-  const bool wide = starts_wide(p.x, 4);
   bool bad = false;
 #pragma unroll
   for (int i = 0; i < kRounds; ++i) {
     const int64_t at = start + i * 4 * kReduceThreads;
-    const Four x = load_four(p.x + at, p.n - at, wide);
+    const Four x = load_at(p.x, at, p.n);
 #pragma unroll
     for (int j = 0; j < 4; ++j) bad = bad || (__float_as_uint(x.v[j]) & 0x7f800000u) == 0x7f800000u;
   }

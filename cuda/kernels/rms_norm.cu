@@ -19,6 +19,7 @@ constexpr int kWarps = kRmsThreads / 32;
 template <int kThreads, class F>
 __device__ __forceinline__ float add_row(int32_t C, int thread, float* shared, F&& f) {
   Four sum{};
+#pragma unroll 2
   for (int c = 4 * thread; c < C; c += 4 * kThreads) f(c, &sum);
   const float mine = (sum.v[0] + sum.v[1]) + (sum.v[2] + sum.v[3]);
   if constexpr (kThreads == 32) return add_lanes(mine);
@@ -32,19 +33,20 @@ __device__ __forceinline__ void normalise(const RmsNormParams& p, float* shared)
   const int thread = threadIdx.x % kThreads;
   const float* x = p.x + row * p.C;
   float* y = p.y + row * p.C;
-  const bool wide_x = starts_wide(p.x, p.C), wide_w = starts_wide(p.w, 4), wide_y = starts_wide(p.y, p.C);
+  const bool wide = p.C % 4 == 0 && aligned(p.x, p.w, p.y);
   const float squares = add_row<kThreads>(p.C, thread, shared, [=](int c, Four* sum) {
-    const Four four = load_four(x + c, p.C - c, wide_x);
+    const Four four = load_four(x + c, p.C - c, wide);
 #pragma unroll
     for (int i = 0; i < 4; ++i) sum->v[i] = fmaf(four.v[i], four.v[i], sum->v[i]);
   });
   const float rstd = 1.0f / sqrtf(squares / static_cast<float>(p.C) + p.eps);
+#pragma unroll 2
   for (int c = 4 * thread; c < p.C; c += 4 * kThreads) {
-    Four four = load_four(x + c, p.C - c, wide_x);
-    const Four w = load_four(p.w + c, p.C - c, wide_w);
+    Four four = load_four(x + c, p.C - c, wide);
+    const Four w = load_four(p.w + c, p.C - c, wide);
 #pragma unroll
     for (int i = 0; i < 4; ++i) four.v[i] = four.v[i] * rstd * w.v[i];
-    store_four(y + c, four, p.C - c, wide_y);
+    store_four(y + c, four, p.C - c, wide);
   }
   if (thread == 0 && p.rstd != nullptr) p.rstd[row] = rstd;
 }
@@ -56,26 +58,26 @@ __device__ __forceinline__ void input_gradient(const RmsNormInputParams& p, floa
   const int thread = threadIdx.x % kThreads;
   const float *x = p.x + row * p.C, *dy = p.dy + row * p.C;
   float* dx = p.dx + row * p.C;
-  const bool wide = starts_wide(p.x, p.C) && starts_wide(p.dy, p.C), wide_w = starts_wide(p.w, 4);
-  const bool wide_dx = starts_wide(p.dx, p.C);
+  const bool wide = p.C % 4 == 0 && aligned(p.x, p.dy, p.w, p.dx);
   const float product = add_row<kThreads>(p.C, thread, shared, [=](int c, Four* sum) {
     const Four a = load_four(dy + c, p.C - c, wide), b = load_four(x + c, p.C - c, wide);
-    const Four w = load_four(p.w + c, p.C - c, wide_w);
+    const Four w = load_four(p.w + c, p.C - c, wide);
 #pragma unroll
     for (int i = 0; i < 4; ++i) sum->v[i] = fmaf(a.v[i] * w.v[i], b.v[i], sum->v[i]);
   });
   const float rstd = p.rstd[row];
   const float pull = -(product / static_cast<float>(p.C)) * rstd * rstd;  // times x
+#pragma unroll 2
   for (int c = 4 * thread; c < p.C; c += 4 * kThreads) {
     const Four a = load_four(dy + c, p.C - c, wide), b = load_four(x + c, p.C - c, wide);
-    const Four w = load_four(p.w + c, p.C - c, wide_w);
-    Four to = p.accumulate ? load_four(dx + c, p.C - c, wide_dx) : Four{};
+    const Four w = load_four(p.w + c, p.C - c, wide);
+    Four to = p.accumulate ? load_four(dx + c, p.C - c, wide) : Four{};
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const float gradient = fmaf(b.v[i], pull, a.v[i] * w.v[i]) * rstd;
       to.v[i] = p.accumulate ? to.v[i] + gradient : gradient;
     }
-    store_four(dx + c, to, p.C - c, wide_dx);
+    store_four(dx + c, to, p.C - c, wide);
   }
 }
 
@@ -102,11 +104,11 @@ extern "C" __global__ void __launch_bounds__(kRmsThreads) rms_norm_weight_parts(
   const int64_t part = blockIdx.x / p.column_blocks;
   const int column0 = static_cast<int>(blockIdx.x % p.column_blocks) * kRmsWeightColumns;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, c = column0 + 4 * lane;
-  const bool wide = starts_wide(p.x, p.C) && starts_wide(p.dy, p.C);
+  const bool wide = p.C % 4 == 0 && aligned(p.x, p.dy);
   Four sum{};
 #pragma unroll 4
-  for (int i = warp; i < kRmsWeightRows; i += kWarps) {
-    const int64_t row = part * kRmsWeightRows + i;
+  for (int round = 0; round < kRmsWeightRows / kWarps; ++round) {
+    const int64_t row = part * kRmsWeightRows + round * kWarps + warp;
     if (row >= p.T || c >= p.C) continue;
     const Four dy = load_four(p.dy + row * p.C + c, p.C - c, wide), x = load_four(p.x + row * p.C + c, p.C - c, wide);
     const float rstd = p.rstd[row];

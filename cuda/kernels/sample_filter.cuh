@@ -80,9 +80,10 @@ struct Descent {
 
 __device__ __forceinline__ void clear_bins(SampleShared& shared) {
   __syncthreads();  // what was read before
-  for (int i = threadIdx.x; i < kSampleBins; i += kSamplePickThreads) {
-    shared.counts[i] = 0;
-    shared.sums[i] = 0;
+#pragma unroll
+  for (int round = 0; round < kSampleBins / kSamplePickThreads; ++round) {
+    shared.counts[round * kSamplePickThreads + threadIdx.x] = 0;
+    shared.sums[round * kSamplePickThreads + threadIdx.x] = 0;
   }
   __syncthreads();
 }

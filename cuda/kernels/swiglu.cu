@@ -17,7 +17,7 @@ __device__ __forceinline__ float sigmoid(float x) {
 extern "C" __global__ void __launch_bounds__(kSwigluThreads) swiglu_act(const SwigluParams p) {
   const int64_t i = (static_cast<int64_t>(blockIdx.x) * kSwigluThreads + threadIdx.x) * 4;
   if (i >= p.n) return;
-  const bool wide = starts_wide(p.gate, 4) && starts_wide(p.up, 4) && starts_wide(p.act, 4);
+  const bool wide = p.n - i >= 4 && aligned(p.gate, p.up, p.act);
   const Four gate = load_four(p.gate + i, p.n - i, wide), up = load_four(p.up + i, p.n - i, wide);
   Four act;
 #pragma unroll
@@ -29,8 +29,7 @@ extern "C" __global__ void __launch_bounds__(kSwigluThreads) swiglu_act(const Sw
 extern "C" __global__ void __launch_bounds__(kSwigluThreads) swiglu_gradient(const SwigluGradientParams p) {
   const int64_t i = (static_cast<int64_t>(blockIdx.x) * kSwigluThreads + threadIdx.x) * 4;
   if (i >= p.n) return;
-  const bool wide = starts_wide(p.dact, 4) && starts_wide(p.gate, 4) && starts_wide(p.up, 4) &&
-                    starts_wide(p.dgate, 4) && starts_wide(p.dup, 4);
+  const bool wide = p.n - i >= 4 && aligned(p.dact, p.gate, p.up, p.dgate, p.dup);
   const Four dact = load_four(p.dact + i, p.n - i, wide);
   Four gate = load_four(p.gate + i, p.n - i, wide), up = load_four(p.up + i, p.n - i, wide);
 #pragma unroll

@@ -17,19 +17,24 @@ using Floats = std::vector<float>;
 using Gpu = cuda::CudaDevice;
 using Array = DeviceArray<float>;
 
-// One row and column, a warp's row with a tail, unaligned rows, the longest row of a warp, a block's row, more rows than a
-// block or a group of dw takes.
+// One row and column, a warp's row with a tail, unaligned rows, the longest row of a warp, a block's row, rows of many rounds,
+// more rows than a block or a group of dw takes, more groups than the second pass of dw takes at once.
 struct RowShape {
   int64_t T, C;
 };
-const RowShape kRowShapes[] = {{1, 1},     {5, 8},   {9, 24},    {70, 72}, {3, 130},
-                               {130, 512}, {7, 516}, {65, 1001}, {2, 4100}};
+const RowShape kRowShapes[] = {{1, 1},     {5, 8},   {9, 24},    {70, 72},  {3, 130},
+                               {130, 512}, {7, 516}, {65, 1001}, {2, 4100}, {3000, 8}};
+// Every tail of a group of four columns, in each of two unrolled rounds of a warp and of a block.
+const RowShape kTails[] = {{3, 127},  {3, 129},  {3, 130},  {3, 131},  {2, 257},  {2, 258},  {2, 259},  {2, 1021},
+                           {2, 1022}, {2, 1023}, {2, 1025}, {2, 1026}, {2, 1027}, {2, 2049}, {2, 2050}, {2, 2051}};
 
 void rms_norm(Gpu& gpu) {
   double y_error = 0, dx_error = 0, dw_error = 0;
   bool alone = true, in_place = true, accumulates = true, over_dy = true;
   Random random(1);
-  for (const auto [T, C] : kRowShapes) {
+  std::vector<RowShape> shapes(std::begin(kRowShapes), std::end(kRowShapes));
+  shapes.insert(shapes.end(), std::begin(kTails), std::end(kTails));
+  for (const auto [T, C] : shapes) {
     const Floats x = random.normals(T * C), w = random.normals(C), dy = random.normals(T * C), dw0 = random.normals(C);
     const Floats stream = random.normals(T * C);
     const float eps = 1e-5f;
@@ -56,7 +61,8 @@ void rms_norm(Gpu& gpu) {
       over_dy = over_dy && same_bits(dys.values(), dx.values()) && same_bits(dw2.values(), dw.values());
       return all;
     };
-    const Floats all = settled("rms_norm", [&, T = T](Placement placement) { return run(placement, 0, T); });
+    const Floats all =
+        settled("rms_norm", Views::kAny, [&, T = T](Placement placement) { return run(placement, 0, T); });
     const Floats y = rows_of(all, 0, T, C), dx = rows_of(all, T, T, C), sum = rows_of(all, 2 * T, T, C);
     const Floats dw = rows_of(all, 3 * T, 1, C);
     std::vector<double> y64, dx64, dw64(dw0.begin(), dw0.end());
@@ -109,7 +115,7 @@ void rope(Gpu& gpu, Ops& cpu) {
       for (int64_t t = 0; t < T; ++t) at.push_back(static_cast<int32_t>(random.next() % positions));
       at[0] = static_cast<int32_t>(positions) - 1;
       for (const bool backward : {false, true}) {
-        const Floats found = settled("rope", [&](Placement placement) {
+        const Floats found = settled("rope", Views::kAny, [&](Placement placement) {
           Array xs(gpu, x, placement), c(gpu, cos, placement), s(gpu, sin, placement);
           DeviceArray<int32_t> p(gpu, at, placement);
           cuda::rope(gpu, {xs.data(), c.data(), s.data(), p.data(), T, heads, D, backward});
@@ -132,7 +138,7 @@ void swiglu(Gpu& gpu) {
     Floats gate = random.normals(n, 3), up = random.normals(n), dact = random.normals(n);
     gate[0] = n % 2 == 0 ? 200 : -200;
     gate[n / 2] = 0;
-    const Floats all = settled("swiglu", [&](Placement placement) {
+    const Floats all = settled("swiglu", Views::kAny, [&](Placement placement) {
       Array g(gpu, gate, placement), u(gpu, up, placement), d(gpu, dact, placement), a(gpu, nans(n), placement);
       Array dg(gpu, nans(n), placement), du(gpu, nans(n), placement);
       cuda::swiglu_forward(gpu, {g.data(), u.data(), a.data(), 1, n});
@@ -173,7 +179,7 @@ void rows_by_index(Gpu& gpu, Ops& cpu) {
     for (int64_t t = T - 1; t >= 0; t -= 2) rows.push_back(static_cast<int32_t>(t));
     const auto R = static_cast<int64_t>(rows.size());
     const Floats x = random.normals(T * C), old = random.normals(T * C);
-    const Floats found = settled("rows by index", [&, T = T, C = C](Placement placement) {
+    const Floats found = settled("rows by index", Views::kAny, [&, T = T, C = C](Placement placement) {
       Array from(gpu, x, placement), gathered(gpu, nans(R * C), placement), scattered(gpu, old, placement);
       DeviceArray<int32_t> index(gpu, rows, placement);
       cuda::gather_rows(gpu, {from.data(), index.data(), gathered.data(), R, C});
@@ -215,7 +221,7 @@ void embedding(Gpu& gpu, Ops& cpu) {
       const auto* data = reinterpret_cast<const T*>(packed.bytes.data());
       return std::vector<T>(data, data + packed_elements(s.V, s.C));
     };
-    const Floats found = settled("embedding", [&](Placement placement) {
+    const Floats found = settled("embedding", Views::kAny, [&](Placement placement) {
       DeviceArray<int32_t> id(gpu, ids, placement);
       DeviceArray<uint16_t> narrow(gpu, elements(bf16, uint16_t{}), placement);
       Array wide(gpu, elements(f32, 0.0f), placement), grad(gpu, elements(gradient, 0.0f), placement);
@@ -248,7 +254,7 @@ void panels(Gpu& gpu, Ops& cpu) {
     const Floats values = random.normals(rows * cols);
     for (const DType dtype : {DType::kBF16, DType::kF32}) {
       const Packed expected(cpu, values, rows, cols, dtype);
-      const Floats found = settled("pack", [&, rows = rows, cols = cols](Placement placement) {
+      const Floats found = settled("pack", Views::kAny, [&, rows = rows, cols = cols](Placement placement) {
         Array from(gpu, values, placement), back(gpu, nans(rows * cols), placement);
         const int64_t size = packed_elements(rows, cols);
         const std::vector<uint8_t> dirty(size * static_cast<int64_t>(dtype_size(dtype)), 0xff);
@@ -277,7 +283,7 @@ void adamw(Gpu& gpu, Ops& cpu) {
       const DType dtype = kind == 0 ? DType::kBF16 : DType::kF32;
       AdamW op{nullptr, nullptr, nullptr, nullptr, nullptr, dtype, kind == 2, n, 1e-3, 0.9, 0.999, 1e-8, 0.1, 0.7f, 5};
       std::vector<uint8_t> weight_bytes;
-      const Floats found = settled("adamw", [&](Placement placement) {
+      const Floats found = settled("adamw", Views::kAny, [&](Placement placement) {
         Array p(gpu, master, placement), m1(gpu, m, placement), m2(gpu, v, placement), g(gpu, grad, placement);
         DeviceArray<uint8_t> w(gpu, std::vector<uint8_t>(n * static_cast<int64_t>(dtype_size(dtype)), 0xff), placement);
         AdamW on = op;
@@ -328,7 +334,7 @@ void adamw_without_master(Gpu& gpu) {
     for (const uint16_t value : w.values()) values.push_back(bf16_to_f32(value));
     return values;
   };
-  settled("adamw without master", [&](Placement placement) { return run(3, placement); });
+  settled("adamw without master", Views::kAny, [&](Placement placement) { return run(3, placement); });
   constexpr int kDraws = 64;
   bool neighbour = true;
   double bias = 0, spread = 0;
@@ -352,12 +358,16 @@ void reductions(Gpu& gpu) {
   Random random(9);
   double worst = 0;
   bool finite = true, found_bad = true;
-  for (const int64_t n : {1, 7, 4095, 4096, 4097, 100003}) {
-    Floats x = random.normals(n);
+  std::vector<int64_t> lengths = {4096, 4097, 100003, 4300007};
+  for (int64_t round = 0; round < 4; ++round)  // every tail in each of the four rounds of a block
+    for (int64_t tail = 1; tail < 4; ++tail) lengths.push_back(1024 * round + 40 + tail);
+  for (const int64_t n : lengths) {
+    Floats x = random.normals(std::min<int64_t>(n, 100003));
+    x.resize(n, 0.25f);
     long double sum = 0;
     for (const float value : x) sum += static_cast<long double>(value) * static_cast<long double>(value);
     double found = 0;
-    settled("sum_of_squares", [&](Placement placement) {
+    settled("sum_of_squares", Views::kAny, [&](Placement placement) {
       Array on(gpu, x, placement);
       found = cuda::sum_of_squares(gpu, on.data(), n);
       finite = finite && cuda::all_finite(gpu, on.data(), n);

@@ -112,13 +112,15 @@ std::vector<PolicyLossOptions> variants() {
       all.push_back(o);
     }
     PolicyLossOptions bounds = plain;
-    bounds.dual_clip = 1.5f;
     bounds.ratio_cap = 1.1f;
     bounds.log_ratio_clamp = 2;
     bounds.sequence_log_ratio_max = 0.05f;
     bounds.entropy_coef = -0.2f;
     bounds.entropy_weight = 0.02f;
     all.push_back(bounds);
+    PolicyLossOptions dual = plain;
+    dual.dual_clip = 1.05f;
+    all.push_back(dual);
   }
   return all;
 }
@@ -167,12 +169,62 @@ void losses(Gpu& gpu) {
       alone = alone && same_bits(one.d_logprob, rows_of(found.d_logprob, first, length, 1));
     }
   }
-  check_below(stats, 1e-12, "policy_loss: ten sums and maxima of 42 variants against the CPU");
+  check_below(stats, 1e-12, "policy_loss: ten sums and maxima of 49 variants against the CPU");
   check_below(gradients, 1.5e-7, "policy_loss: gradients, relative to the largest (a last bit of fp32)");
   check(counts && clipped > 1000 && shared > 0,
         "policy_loss: the counts are the CPU's, " + std::to_string(clipped) + " tokens at a bound");
   check(entropies, "policy_loss: entropy gradients have the CPU's bits, 0 out of the loss");
   check(alone, "policy_loss: a sequence's gradient has the same bits alone and packed");
+}
+
+// Arrays that an option does not need may be missing.
+void missing_arrays(Gpu& gpu) {
+  Batch batch = ragged();
+  bool same = true;
+  for (const Kind kind : {Kind::kCrossEntropy, Kind::kReinforce, Kind::kPpoClip}) {
+    PolicyLossOptions o;
+    o.kind = kind;
+    DeviceArray<int32_t> starts(gpu, batch.starts);
+    DeviceArray<float> logprob(gpu, batch.logprob), old_logprob(gpu, batch.old_logprob);
+    DeviceArray<float> advantage(gpu, batch.advantage), weight(gpu, batch.weight), d_logprob(gpu, nans(batch.T()));
+    const auto given = [&](bool is_needed, const auto& pointer) { return is_needed ? pointer : nullptr; };
+    const bool has_advantage = kind != Kind::kCrossEntropy, has_old = kind == Kind::kPpoClip;
+    const float *on_old = old_logprob.data(), *on_advantage = advantage.data();
+    const PolicyLossStats found =
+        cuda::policy_loss(gpu, o,
+                          {batch.T(), batch.S(), starts.data(), logprob.data(), nullptr, given(has_old, on_old),
+                           nullptr, given(has_advantage, on_advantage), weight.data(), nullptr},
+                          d_logprob.data(), nullptr);
+    Floats expected(batch.T());
+    PolicyLossResult result;
+    result.d_logprob = expected.data();
+    const float *old = batch.old_logprob.data(), *advantages = batch.advantage.data();
+    policy_loss(o,
+                {batch.T(), batch.S(), batch.starts.data(), batch.logprob.data(), nullptr, given(has_old, old), nullptr,
+                 given(has_advantage, advantages), batch.weight.data(), nullptr},
+                &result);
+    same = same && same_bits(d_logprob.values(), expected) && relative(found.loss, result.loss) < 1e-12;
+  }
+  check(same, "policy_loss: without the arrays that an option does not need");
+  PolicyLossOptions ppo;
+  check_throws([&] { cuda::policy_loss(gpu, ppo, {}, nullptr, nullptr); }, "ERR_LOSS_INPUT", "seq_starts",
+               "policy_loss names an array that is missing");
+}
+
+// Without a clamp a ratio may come near the ends of a double.
+void extreme_ratios(Gpu& gpu) {
+  Batch batch = ragged().sequence(6);
+  for (size_t t = 0; t < 6; ++t) {
+    batch.old_logprob[t] = 0;
+    batch.logprob[t] = std::vector<float>{-740, -708.5f, -720, -750, -88, -0.0f}[t];
+    batch.advantage[t] = 1;
+  }
+  PolicyLossOptions o;
+  o.log_ratio_clamp = 0;
+  const Result expected = on_cpu(o, batch), found = on_gpu(gpu, o, batch, Placement::kFlush);
+  check(same_bits(found.d_logprob, expected.d_logprob) &&
+            relative(found.stats.ratio_sum, expected.stats.ratio_sum) < 1e-13,
+        "policy_loss: ratios down to the smallest doubles are the CPU's");
 }
 
 void loss_faults(Gpu& gpu) {
@@ -202,6 +254,13 @@ void loss_faults(Gpu& gpu) {
   far.old_logprob[0] = -2000;
   check_throws([&] { on_gpu(gpu, free, far, Placement::kFlush); }, "ERR_NOT_FINITE",
                "ratio exp(logprob - old_logprob) of token 0", "policy_loss refuses a ratio that overflows");
+  PolicyLossOptions through;
+  through.kind = Kind::kSequencePpo;
+  Batch huge = batch.sequence(0);
+  huge.logprob[0] = 0, huge.old_logprob[0] = -15, huge.advantage[0] = -1, huge.weight[0] = 1e38f;
+  check_throws([&] { on_gpu(gpu, through, huge, Placement::kFlush); }, "ERR_NOT_FINITE",
+               "gradient of token 0 is infinite",
+               "policy_loss refuses a gradient through the sequence's ratio that overflows");
   PolicyLossOptions wrong;
   wrong.clip_low = 2;
   check_throws([&] { on_gpu(gpu, wrong, batch, Placement::kFlush); }, "ERR_LOSS_OPTION", "clip_low",
@@ -212,7 +271,7 @@ void groups(Gpu& gpu) {
   Random random(3);
   bool same = true, counts = true;
   double batch_scope = 0, sums = 0;
-  for (const auto& [P, G] : {std::pair<int64_t, int64_t>{1, 1}, {1, 8}, {300, 4}, {7, 33}}) {
+  for (const auto& [P, G] : {std::pair<int64_t, int64_t>{1, 1}, {1, 8}, {300, 4}, {7, 33}, {5, 2}, {9, 3}, {4, 7}}) {
     Floats rewards = random.normals(P * G);
     std::vector<uint8_t> valid;
     for (int64_t i = 0; i < P * G; ++i) {
@@ -344,6 +403,10 @@ void tokens(Gpu& gpu) {
         break;
       }
   check(same_bits(run(equal, false, 1, true), Floats(T, 0.0f)), "equal returns are whitened to exactly 0");
+  Tokens large = in;
+  for (int64_t t = 0; t < T; ++t) large.reward[t] = in.mask[t] != 0 ? 3e38f : 0.0f;
+  check_throws([&] { run(large, false, 1, true); }, "ERR_NOT_FINITE",
+               "Expected finite numbers to whiten but token 1 has inf", "returns that overflow are not whitened");
   const int64_t at = in.starts[8] - 30;  // token 170 of sequence 7
   Tokens bad = in;
   bad.reward[at] = NAN;
@@ -366,6 +429,8 @@ int main() {
   const std::shared_ptr<Gpu> gpu = open_gpu();
   if (gpu == nullptr) return kSkipped;
   losses(*gpu);
+  missing_arrays(*gpu);
+  extreme_ratios(*gpu);
   loss_faults(*gpu);
   groups(*gpu);
   tokens(*gpu);

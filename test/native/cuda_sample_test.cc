@@ -60,21 +60,21 @@ void independence(Gpu& gpu, Ops& cpu) {
 // Vocabularies around the edges of tiles, groups of 32 and warps' runs; every filter alone and all together.
 void vocabularies(Gpu& gpu, Ops& cpu) {
   int64_t different = 0, drawn = 0;
-  for (const int64_t V : {1, 2, 31, 32, 33, 256, 513, 8192, 8209, 20011}) {
+  for (const int64_t V : {1, 2, 31, 32, 33, 256, 513, 8192, 8209, 20011, 50021}) {
     Random random(V);
     const std::vector<float> row = random.normals(V, 2.5f);
     for (const Settings& s :
          {Settings{}, Settings{.temperature = 0}, Settings{.top_k = 7}, Settings{.top_p = 0.6f},
           Settings{.min_p = 0.02f}, Settings{.temperature = 0.8f, .top_k = 40, .top_p = 0.9f, .min_p = 0.01f}}) {
-      const std::vector<float> rows = repeated(row, 8);
+      const std::vector<float> rows = repeated(row, 5);
       const Draws found = draw([&](const Sample& op) { sample_on(gpu, op, Placement::kAmongNan); }, rows, V, s);
       const Draws expected = draw([&](const Sample& op) { cpu.sample(op); }, rows, V, s);
-      for (size_t r = 0; r < 8; ++r) different += found.tokens[r] != expected.tokens[r];
-      drawn += 8;
+      for (size_t r = 0; r < 5; ++r) different += found.tokens[r] != expected.tokens[r];
+      drawn += 5;
     }
   }
-  check(different == 0 && drawn == 480,
-        std::to_string(drawn) + " draws of ten vocabularies and six settings are the CPU's");
+  check(different == 0 && drawn == 330,
+        std::to_string(drawn) + " draws of eleven vocabularies and six settings are the CPU's");
 }
 
 // Equal logits at a cut: top-p keeps the lower ids, in the middle of a warp's run or across runs.
@@ -146,6 +146,6 @@ int main(int argc, char** argv) {
   without_check(*gpu);
   const std::string shared = shared_folder(argc, argv);
   if (!shared.empty())
-    test_golden(sampler, "cuda", *WeightFile::open_safetensors(shared + "/golden/sampling/sampling.safetensors"), 100);
+    test_golden(sampler, "cuda", *WeightFile::open_safetensors(shared + "/golden/sampling/sampling.safetensors"), 60);
   return finish();
 }

@@ -27,20 +27,30 @@ inline bool set_schedule(int seed) {
   return done;
 }
 
-/// The results of `f`, which must have the same bits under every schedule, among NaN and flush. One line per `op`, at the
-/// first call; a difference is a failed check each time.
-inline std::vector<float> settled(const std::string& op, const std::function<std::vector<float>(Placement)>& f) {
+/// Whether an op's arrays of 4-byte elements may begin anywhere.
+enum class Views { kAligned, kAny };
+
+/// The results of `f`, which must have the same bits under every schedule, among NaN, flush and (if so said) unaligned. One
+/// line per `op`, at the first call; a difference is a failed check each time.
+inline std::vector<float> settled(const std::string& op, Views views,
+                                  const std::function<std::vector<float>(Placement)>& f) {
   static std::set<std::string> announced;
   const std::vector<float> first = f(Placement::kFlush);
   bool same = same_bits(f(Placement::kAmongNan), first);
+  if (views == Views::kAny) same = same && same_bits(f(Placement::kOffset), first);
   for (const int seed : {1, 2}) {
     set_schedule(seed);
     same = same && same_bits(f(Placement::kFlush), first);
   }
   set_schedule(0);
   const bool news = announced.insert(op).second;
-  if (news || !same) check(same, op + ": the same bits under three schedules, flush and among NaN");
+  if (news || !same)
+    check(same, op + ": the same bits under three schedules, flush, among NaN" +
+                    (views == Views::kAny ? " and in unaligned arrays" : ""));
   return first;
+}
+inline std::vector<float> settled(const std::string& op, const std::function<std::vector<float>(Placement)>& f) {
+  return settled(op, Views::kAligned, f);
 }
 
 inline void append(std::vector<float>& to, const std::vector<float>& values) {
