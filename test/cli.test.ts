@@ -249,9 +249,10 @@ test('Ctrl-C ends an evaluation with code 130, without a stack', async (t) => {
 test('doctor shows what was found', async (t) => {
   const [good, bad] = await Promise.all([toolgrad(['doctor']), toolgrad(['doctor', '--python', '/nowhere'])]);
   t.is(good.code, 0, good.out);
-  for (const row of ['toolgrad ', 'node ', 'system ', 'cpu ', 'addon ', 'kernels ', 'gpu ', 'python ']) {
+  for (const row of ['toolgrad ', 'node ', 'system ', 'cpu ', 'addon ', 'kernels ', 'device ', 'python ']) {
     t.regex(good.out, new RegExp(`^${row}`, 'm'));
   }
+  t.regex(good.out, /^device +(cpu; no GPU can be used: .+|cuda:\d+, .+)$/m);
   t.regex(good.out, /one call: ok in \d+ ms/);
   t.is(bad.code, 1);
   t.regex(bad.out, /\npython +Python tool: expected a Python interpreter \(3.8 or newer\) at "\/nowhere"/);
