@@ -180,11 +180,7 @@ void resolve_shared(Warp& w, const Instr& in, uint32_t mask, const uint64_t* add
   }
   counters.shared_wavefronts += access.contiguous ? std::max(1u, bytes / 4) : wavefronts(access.offset, mask, bytes);
   if (use != Use::kWrite) check_initialised(w, in, access, addresses, bytes, use, "shared");
-  for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
-    const int l = std::countr_zero(rest);
-    const uint32_t at = static_cast<uint32_t>(addresses[l]);
-    check_shared(w, in, l, at, bytes, use, w.sync);
-  }
+  check_shared(w, in, mask, addresses, bytes, use);
 }
 
 void resolve_local(Warp& w, const Instr& in, uint32_t mask, const uint64_t* addresses, uint32_t bytes, Use use,
@@ -307,27 +303,47 @@ void mark_written(Warp& w, const Instr& in, const Access& access, uint32_t bytes
   }
 }
 
+namespace {
+
+/// Of the lanes of one phase: the most words that one bank has to give.
+uint32_t busiest_bank(const uint64_t* offsets, uint32_t lanes, uint32_t words) {
+  uint32_t seen[32][kLanes];
+  uint8_t count[32] = {};
+  uint32_t worst = 0;
+  for (; lanes != 0; lanes &= lanes - 1) {
+    const uint64_t offset = offsets[std::countr_zero(lanes)];
+    for (uint32_t i = 0; i < words; ++i) {
+      const uint32_t word = static_cast<uint32_t>(offset >> 2) + i, bank = word & 31;
+      uint32_t known = 0;
+      while (known < count[bank] && seen[bank][known] != word) ++known;
+      if (known < count[bank]) continue;
+      seen[bank][count[bank]++] = word;
+      worst = std::max<uint32_t>(worst, count[bank]);
+    }
+  }
+  return worst;
+}
+
+}  // namespace
+
 uint32_t wavefronts(const uint64_t* offsets, uint32_t mask, uint32_t bytes) {
   // A wavefront moves one word of each of 32 banks: 32 lanes of up to 4 bytes, 16 lanes of 8, 8 lanes of 16.
-  const int together = bytes <= 4 ? 32 : bytes == 8 ? 16 : 8;
+  const int together = bytes <= 4 ? 32 : bytes == 8 ? 16 : 8, shift = bytes <= 4 ? 2 : bytes == 8 ? 3 : 4;
   const uint32_t words = std::max(1u, bytes / 4);
   uint32_t total = 0;
   for (int start = 0; start < kLanes; start += together) {
-    uint32_t seen[32][kLanes];
-    uint8_t count[32] = {};
-    uint32_t worst = 0;
-    for (int l = start; l < start + together; ++l) {
-      if (!((mask >> l) & 1)) continue;
-      for (uint32_t i = 0; i < words; ++i) {
-        const uint32_t word = static_cast<uint32_t>(offsets[l] >> 2) + i, bank = word & 31;
-        uint32_t known = 0;
-        while (known < count[bank] && seen[bank][known] != word) ++known;
-        if (known < count[bank]) continue;
-        seen[bank][count[bank]++] = word;
-        worst = std::max<uint32_t>(worst, count[bank]);
-      }
+    const uint32_t phase = mask & (together == 32 ? kFull : ((1u << together) - 1) << start);
+    // Usually every lane has a bank (or a group of them) of its own.
+    uint32_t banks = 0, count = 0;
+    for (uint32_t rest = phase; rest != 0; rest &= rest - 1) {
+      banks |= 1u << ((offsets[std::countr_zero(rest)] >> shift) & (static_cast<uint32_t>(together) - 1));
+      ++count;
     }
-    total += worst;
+    if (static_cast<uint32_t>(std::popcount(banks)) == count) {
+      total += count != 0 ? 1 : 0;
+    } else {
+      total += busiest_bank(offsets, phase, words);
+    }
   }
   return total;
 }

@@ -66,12 +66,17 @@ void check_block_order(Warp& w, const Instr& in, const Access& access, const uin
   Run& run = *cta.run;
   if (!run.ordered) return;
   Block& block = *access.block;
-  if (use == Use::kRead && block.writers.empty()) return;
-  if (block.writers.empty()) {
+  uint32_t* marks = block.writers.load(std::memory_order_acquire);
+  if (marks == nullptr) {
+    if (use == Use::kRead) return;
     const std::lock_guard lock(run.mutex);
-    if (block.writers.empty()) block.writers.assign(block.bytes / kGranule + 1, 0);
+    marks = block.writers.load(std::memory_order_relaxed);
+    if (marks == nullptr) {
+      block.writers_owner = std::make_unique<uint32_t[]>(block.bytes / kGranule + 1);
+      marks = block.writers_owner.get();
+      block.writers.store(marks, std::memory_order_release);
+    }
   }
-  uint32_t* marks = block.writers.data();
   const uint32_t granules = bytes / kGranule;
   const uint32_t first = run.first_serial, mine = cta.serial;
   // One byte has no mark of its own: neighbours may belong to other blocks.
@@ -142,7 +147,21 @@ void settle_suspects(Warp& w, const Instr& in) {
   }
 }
 
-void check_shared(Warp& w, const Instr& in, int lane, uint32_t at, uint32_t bytes, Use use, uint32_t sync) {
+void check_shared(Warp& w, const Instr& in, uint32_t mask, const uint64_t* at, uint32_t bytes, Use use) {
+  SharedShadow& shadow = w.cta->shadow;
+  const uint32_t words = bytes / 4;
+  const bool read = use == Use::kRead && words > 0, write = use == Use::kWrite && words > 0;
+  for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
+    const int l = std::countr_zero(rest);
+    const uint32_t offset = static_cast<uint32_t>(at[l]);
+    if (read && shadow.plain_read(w.index, offset, words, in.line)) continue;
+    if (write && shadow.plain_write(w.index, l, w.sync, offset, words, in.line)) continue;
+    check_shared(w, in, l, offset, bytes, use);
+  }
+}
+
+void check_shared(Warp& w, const Instr& in, int lane, uint32_t at, uint32_t bytes, Use use) {
+  const uint32_t sync = w.sync;
   SharedShadow& shadow = w.cta->shadow;
   const SharedShadow::Hazard hazard = use == Use::kRead    ? shadow.read(w.index, lane, sync, at, bytes, in.line)
                                       : use == Use::kWrite ? shadow.write(w.index, lane, sync, at, bytes, in.line)

@@ -21,6 +21,8 @@ void check_block_order(Warp& warp, const Instr& instr, const Access& access, con
 /// After the store: raises for a suspect whose bytes changed.
 void settle_suspects(Warp& warp, const Instr& instr);
 /// One lane's access to shared memory, against other warps and lanes.
-void check_shared(Warp& warp, const Instr& instr, int lane, uint32_t at, uint32_t bytes, Use use, uint32_t sync);
+void check_shared(Warp& warp, const Instr& instr, int lane, uint32_t at, uint32_t bytes, Use use);
+/// The same for the lanes of the mask.
+void check_shared(Warp& warp, const Instr& instr, uint32_t mask, const uint64_t* at, uint32_t bytes, Use use);
 
 }  // namespace sim

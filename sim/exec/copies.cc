@@ -81,7 +81,7 @@ void land(Warp& w, PendingCopy& copy, uint32_t lanes) {
     if (copy.bytes[l] < copy.size) std::memset(to + copy.bytes[l], 0, size_t{copy.size} - copy.bytes[l]);
     if (cta.run->options.checks) {
       bits::set(cta.shared_initialised.data(), copy.to[l], copy.size);
-      check_shared(w, *copy.instr, l, copy.to[l], copy.size, Use::kWrite, w.sync);
+      check_shared(w, *copy.instr, l, copy.to[l], copy.size, Use::kWrite);
     }
   }
   copy.mask &= ~lanes;

@@ -73,7 +73,7 @@ struct Counters {
 /// block, thread and address. Device memory is then as far as the launch came.
 void execute(const Launch& launch, DeviceMemory& memory, const Options& options, Counters* counters);
 
-/// Kernel name -> executed and all executable PTX lines, gathered since the start with Options::coverage.
+/// Kernel name -> executed and all executable PTX lines (a guarded instruction counts when a lane ran it, a branch always), gathered since the start with Options::coverage.
 struct Coverage {
   std::map<int, uint64_t> executed;  // line -> times a warp executed it
   std::vector<int> lines;            // every line that holds an instruction

@@ -23,6 +23,38 @@ class SharedShadow {
   };
 
   void reset(uint32_t bytes, uint32_t warps);
+  /// Reads or writes of whole, aligned words that nobody else touched since the last barrier of all: recorded, true. False:
+  /// nothing is recorded, and read() or write() has to look closely.
+  bool plain_read(uint32_t warp, uint32_t at, uint32_t words, int line) {
+    Record* record = &records_[at >> 2];
+    for (uint32_t i = 0; i < words; ++i) {
+      if (record[i].write_epoch > floor_) return false;
+    }
+    for (uint32_t i = 0; i < words; ++i) {
+      const bool more = record[i].read_epoch == epoch_ && record[i].read_bytes == 15;
+      record[i].readers = (more ? record[i].readers : 0) | 1u << warp;
+      record[i].read_epoch = epoch_;
+      record[i].read_bytes = 15;
+      record[i].read_line = line;
+    }
+    return true;
+  }
+  bool plain_write(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t words, int line) {
+    Record* record = &records_[at >> 2];
+    for (uint32_t i = 0; i < words; ++i) {
+      if (record[i].write_epoch > floor_ || record[i].read_epoch > floor_) return false;
+    }
+    for (uint32_t i = 0; i < words; ++i) {
+      record[i].write_epoch = epoch_;
+      record[i].write_sync = sync;
+      record[i].write_line = line;
+      record[i].writer = static_cast<uint8_t>(warp);
+      record[i].write_lane = static_cast<uint8_t>(lane);
+      record[i].write_bytes = 15;
+      record[i].atomic = false;
+    }
+    return true;
+  }
   /// A read or write by one lane of bytes that start on a multiple of their number; `line` is the PTX line of it.
   Hazard read(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t bytes, int line);
   Hazard write(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t bytes, int line);

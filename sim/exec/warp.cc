@@ -113,7 +113,7 @@ Pause run_warp(Warp& w, uint64_t quantum) {
       if (in.guarded) mask &= in.guard_negated ? ~*w.word(in.guard) : *w.word(in.guard);
       ++warp_count;
       thread_count += static_cast<uint64_t>(std::popcount(mask));
-      if (executed != nullptr && mask != 0) ++executed[pc];
+      if (executed != nullptr && (mask != 0 || in.control == Control::kBranch)) ++executed[pc];
       switch (in.control) {
         case Control::kNone:
           if (mask != 0) in.run(w, in, mask);

@@ -167,7 +167,8 @@ void DeviceMemory::release(uint64_t base) {
   std::free(block->data);
   block->data = nullptr;
   std::vector<uint64_t>().swap(block->initialised);
-  std::vector<uint32_t>().swap(block->writers);
+  block->writers.store(nullptr);
+  block->writers_owner.reset();
   block->live = false;
   s.used -= round_up(block->bytes, kAlignment);
   ++s.quarantined;

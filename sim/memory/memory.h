@@ -7,6 +7,7 @@
 // its lock.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,9 +28,11 @@ struct Block {
   std::byte* data = nullptr;
   std::vector<uint64_t> initialised;  // one bit a byte, from bit 0
   bool live = true;
-  uint64_t number = 0;            // allocation number, from 1; appears in messages
-  std::string note;               // what it is: "cuMemAlloc", "module variable x"
-  std::vector<uint32_t> writers;  // per two bytes, which block of a launch wrote last; kept by the executor
+  uint64_t number = 0;  // allocation number, from 1; appears in messages
+  std::string note;     // what it is: "cuMemAlloc", "module variable x"
+  // Per two bytes, which block of a launch wrote last; made by the executor at the first write, null before.
+  std::atomic<uint32_t*> writers{nullptr};
+  std::unique_ptr<uint32_t[]> writers_owner;
 };
 
 class DeviceMemory {
