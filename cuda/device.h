@@ -32,7 +32,7 @@ struct DeviceFacts {
 /// Every GPU that the driver sees. Error{"ERR_NO_CUDA"} without a driver.
 std::vector<DeviceFacts> list_devices();
 
-class CudaDevice final : public Memory, public Launcher {
+class CudaDevice final : public Launcher {
  public:
   /// GPU `ordinal`, opened and its kernels loaded, or the same device as before while somebody holds it: models on one
   /// GPU share queue and memory. Error{"ERR_NO_CUDA"}: no driver, no GPU, none of sm_80 or later, or a build
@@ -54,8 +54,6 @@ class CudaDevice final : public Memory, public Launcher {
   void copy(void* to, const void* from, size_t bytes) override;
   void upload(void* to, const void* from_host, size_t bytes) override;
   void download(void* to_host, const void* from, size_t bytes) override;
-  using Memory::download;
-  using Memory::upload;
   // Launcher
   const DeviceNumbers& device() const override { return numbers_; }
 

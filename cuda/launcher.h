@@ -1,6 +1,6 @@
 // What an op needs to run its kernels: a stream, typed launches, scratch memory, the device's numbers.
 //
-// Everything is queued on one stream in call order; nothing here waits. A launch is checked before it is made (grid within
+// Everything is queued on one stream in call order; only download() waits. A launch is checked before it is made (grid within
 // limits, none empty) and its error names kernel and shape. Scratch lives until the next op that asks for the same slot;
 // since work is queued in order, growing a slot frees the old block behind everything that uses it.
 #pragma once
@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/memory.h"
 #include "manifest.h"
 
 namespace toolgrad::cuda {
@@ -23,10 +24,8 @@ struct DeviceNumbers {
   int64_t shared_bytes_optin = 99 * 1024;  // per block
 };
 
-class Launcher {
+class Launcher : public Memory {
  public:
-  virtual ~Launcher() = default;
-
   /// Queues one launch of `grid` blocks of the kernel's own block size. A grid with a zero is a defect of the caller:
   /// Error{"ERR_CUDA_LAUNCH"}.
   template <class Params>
@@ -39,10 +38,6 @@ class Launcher {
   T* scratch(int slot, int64_t count) {
     return static_cast<T*>(scratch_bytes(slot, static_cast<size_t>(count) * sizeof(T)));
   }
-  /// Queues zeroing of device memory.
-  virtual void zero(void* device, size_t bytes) = 0;
-  /// Copies to the host and waits for everything queued before. The only call that waits.
-  virtual void download(void* host, const void* device, size_t bytes) = 0;
   virtual const DeviceNumbers& device() const = 0;
 
  private:

@@ -37,7 +37,6 @@ export { endpointGuide, modelGuide } from './eval/steer.ts';
 export { type AdapterSource, isAdapterFolder, openAdapter } from './model/adapter-files.ts';
 export type { ModelConfig, ParameterShape } from './model/config.ts';
 export { parameterCount, parameterShapes, parseHfConfig, toHfConfig } from './model/config.ts';
-// Ops on your own buffers.
 export { Device, type DeviceName } from './model/device.ts';
 // Models and the engine.
 export type {
@@ -63,6 +62,7 @@ export type {
 } from './model/engine.ts';
 export type { ModelSource, TokenizerSource } from './model/files.ts';
 export { openModelFiles } from './model/files.ts';
+// Ops on your own buffers.
 export * as kernels from './model/kernels.ts';
 export { type Lora, type LoraOptions, type LoraTarget, loraTargets } from './model/lora.ts';
 export type { CreateOptions, ModelOptions } from './model/model.ts';

@@ -122,6 +122,7 @@ void Model::require_value_head(const char* operation) const {
 }
 
 int64_t Model::bytes() const {
+  if (!ops_->memory()->on_host()) return 0;
   const auto held = [](const Parameters& p) {
     const ParameterBytes bytes = p.layout().bytes(p.dtype(), p.trainable());
     return bytes.weights + bytes.masters + bytes.moments + bytes.gradients;

@@ -124,7 +124,7 @@ class Model {
   int64_t version() const { return version_.load(); }
   /// Changes whenever a weight may have changed: what cached keys and values are valid for.
   int64_t weights_epoch() const { return epoch_; }
-  /// Bytes held outside the JavaScript heap; any thread may ask.
+  /// Bytes of the host held outside the JavaScript heap (0 on a GPU); any thread may ask.
   int64_t bytes() const;
 
  private:

@@ -27,7 +27,8 @@ struct ModelCache {
   std::shared_ptr<Model> model;
   KvCache cache;
   AdapterUse adapter;  // that its keys and values were made with
-  int64_t bytes() const { return cache.bytes(); }
+  /// Bytes of the host, which V8 is told about.
+  int64_t bytes() const { return model->ops().memory()->on_host() ? cache.bytes() : 0; }
 };
 
 HandleRef<ModelCache> read_cache(Napi::Value value, bool may_be_disposed = false) {

@@ -39,6 +39,14 @@ function deviceName(value: unknown, what: string): DeviceName {
   );
 }
 
+/** The device that an option names or is; default: `defaultDevice()`. TypeError or RangeError for anything else. */
+export async function resolveDevice(option: Device | DeviceName | undefined): Promise<Device> {
+  if (option === undefined) return open(defaultDevice());
+  if (typeof option === 'object' && option !== null && (option.kind === 'cpu' || option.kind === 'cuda'))
+    return option;
+  return open(deviceName(option, 'device'));
+}
+
 function unusable(gpu: NativeCudaDevice): string | null {
   const [major = 0] = gpu.computeCapability.split('.').map(Number);
   return major < 8 ? `${gpu.name} has compute capability ${gpu.computeCapability}, 8.0 is needed` : null;

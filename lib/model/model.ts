@@ -12,7 +12,7 @@ import { ToolgradError } from '../errors.ts';
 import { native } from '../native.ts';
 import { loadAdapter, loraOf, saveAdapter } from './adapter.ts';
 import { type ModelConfig, toHfConfig } from './config.ts';
-import { Device, type DeviceName, defaultDevice } from './device.ts';
+import { type Device, type DeviceName, resolveDevice } from './device.ts';
 import type {
   AdamWOptions,
   AdapterUse,
@@ -84,8 +84,7 @@ function shapeOf(config: ModelConfig, valueHead = false): NativeShape {
 
 async function nativeOptions(options: ModelOptions) {
   const { lora } = options;
-  const wanted = options.device ?? defaultDevice();
-  const device = typeof wanted === 'string' ? await Device.open(wanted) : wanted;
+  const device = await resolveDevice(options.device);
   return {
     ...(device.ordinal === null ? {} : { cuda: device.ordinal }),
     ...(lora === undefined ? {} : { lora: nativeLora(resolveLora(lora), lora.seed) }),

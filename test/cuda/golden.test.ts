@@ -2,15 +2,12 @@
  * The golden models on a GPU: logits, loss and every gradient within twice what a plain bf16 computation of the peer library
  * loses. The loss is one number, whose rounding errors may cancel by luck: it may also be off by 1e-3 of itself.
  */
-import test from 'ava';
 import { loadModel } from '../../lib/model/model.ts';
-import { noGpu } from '../support/cuda.ts';
+import { onGpu } from '../support/cuda.ts';
 import { compareForward, compareTraining, GoldenModel, goldenModels } from '../support/golden-models.ts';
 import { sharedPath } from '../support/shared.ts';
 
 const lossBound = 1e-3;
-const onGpu = noGpu === null ? test : test.skip;
-if (noGpu !== null) test(noGpu, (t) => t.is(process.env.TOOLGRAD_LIBCUDA ?? '', ''));
 
 for (const name of goldenModels) {
   onGpu(`${name} on a GPU is within twice the error of a plain bf16 computation`, async (t) => {

@@ -1,15 +1,30 @@
 /** Models for the tests of the GPU backend, which run on whatever TOOLGRAD_LIBCUDA names: `npm run test:cuda`. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import test, { type ExecutionContext } from 'ava';
 import type { ModelConfig } from '../../lib/model/config.ts';
+import { Device } from '../../lib/model/device.ts';
 import { type CreateOptions, createModel, type Model } from '../../lib/model/model.ts';
 import { normal } from './float64.ts';
 import { tinyConfigs } from './tiny-models.ts';
 
-/** Why the tests of a GPU cannot run here, or null. */
-export const noGpu: string | null = process.env.TOOLGRAD_LIBCUDA
-  ? null
-  : 'skipped: TOOLGRAD_LIBCUDA names no driver; `npm run test:cuda` builds the simulated device and runs these tests on it';
+/** A test of the GPU backend; without a driver it passes and says that it was skipped. */
+export function onGpu(title: string, run: (t: ExecutionContext) => Promise<void>): void {
+  test(title, async (t) => {
+    if (process.env.TOOLGRAD_LIBCUDA) return run(t);
+    t.log('skipped: TOOLGRAD_LIBCUDA names no driver; `npm run test:cuda` runs this on the simulated device');
+    t.pass();
+  });
+}
+
+/** The same for what only the simulated device can be told to do: another order of its work, failures. */
+export function onSimulatedGpu(title: string, run: (t: ExecutionContext) => Promise<void>): void {
+  onGpu(title, async (t) => {
+    if ((await Device.open('cuda')).description.includes('(cudasim)')) return run(t);
+    t.log('skipped: the driver of TOOLGRAD_LIBCUDA is not the simulated device');
+    t.pass();
+  });
+}
 
 /** The families of tiny-models.ts with head sizes that tensor cores take. */
 export const cudaConfigs: Readonly<Record<keyof typeof tinyConfigs, ModelConfig>> = {
