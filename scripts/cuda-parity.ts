@@ -8,7 +8,7 @@
  */
 import { createModel, Device, type LossBatch, type LossOptions, type Model } from '../lib/index.ts';
 import { createRandom } from '../lib/tasks/random.ts';
-import { cudaConfigs } from '../test/support/cuda.ts';
+import { cudaConfigs } from '../test/support/cuda-models.ts';
 
 const steps = Number(process.argv[2] ?? 20);
 const [groups, attempts, promptLength, newTokens] = [8, 4, 6, 16];

@@ -27,7 +27,7 @@ test.serial('a device that is none is refused by name and type', async (t) => {
   for (const wrong of [5, {}, null, { kind: 'tpu' }])
     await t.throwsAsync(createModel(tinyConfigs.qwen2, { device: wrong as unknown as DeviceName }), {
       instanceOf: TypeError,
-      message: 'Expected string for device but received ' + typeof wrong,
+      message: `Expected string for device but received ${typeof wrong}`,
     });
 });
 

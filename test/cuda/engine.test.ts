@@ -9,7 +9,8 @@ import type { Model } from '../../lib/model/model.ts';
 import { randomiseAdapter, tinyLora } from '../support/adapters.ts';
 import { alone, bits, crossEntropy, packed, sampling, tokenMeanWeights } from '../support/batches.ts';
 import { bothBatch, bothLosses } from '../support/critics.ts';
-import { cudaConfigs, inProcess, modelOn, onGpu, onSimulatedGpu } from '../support/cuda.ts';
+import { inProcess, onGpu, onSimulatedGpu } from '../support/cuda.ts';
+import { cudaConfigs, modelOn } from '../support/cuda-models.ts';
 import { normal } from '../support/float64.ts';
 import { sequences } from '../support/tiny-models.ts';
 

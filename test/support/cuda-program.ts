@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { ToolgradError } from '../../lib/errors.ts';
 import { crossEntropy, packed, sampling, tokenMeanWeights } from './batches.ts';
-import { modelOn } from './cuda.ts';
+import { modelOn } from './cuda-models.ts';
 import { sequences } from './tiny-models.ts';
 
 const lengths = [1, 33, 64, 17];
