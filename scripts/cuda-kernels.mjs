@@ -2,7 +2,9 @@
 // The table of the GPU kernels: file, lines, registers, spills and shared memory of every entry point on each target, from the
 // assembler; and, with --coverage and --reports, how much of its PTX ran on the simulated GPU and its bank-conflict factor.
 //
-//   node scripts/cuda-kernels.mjs [--ptx build-cuda/native/ptx] [--coverage 'folder of CUDASIM_COVERAGE files'] [--reports …]
+//   export TOOLGRAD_LIBCUDA=build-cuda/sim/driver/libcuda.so.1
+//   export CUDASIM_COVERAGE=/tmp/cov/c-%p.json CUDASIM_REPORT=/tmp/cov/r-%p.json   # then run tests; %p is the process
+//   node scripts/cuda-kernels.mjs [--ptx build-cuda/native/ptx] [--coverage /tmp/cov] [--reports /tmp/cov]
 //
 // Static facts only: nothing here is a time. Needs ptxas.
 import { spawnSync } from 'node:child_process';

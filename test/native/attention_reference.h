@@ -71,4 +71,26 @@ inline double worst_error(const float* found, const std::vector<double>& expecte
   return worst / size;
 }
 
+/// The worst of each output over whole sequences, against the reference.
+struct AttentionErrors {
+  double forward = 0, lse = 0, dq = 0, dk = 0, dv = 0;
+
+  void add(const AttentionShape& shape, const std::vector<Sequence>& sequences, const AttentionResult& found,
+           const AttentionGradients& gradients) {
+    int64_t token = 0;
+    for (const Sequence& s : sequences) {
+      const AttentionReference r = attention_reference(shape, s);
+      const int64_t q = token * shape.H * shape.D, k = token * shape.G * shape.D;
+      forward = std::max(forward, worst_error(found.out.data() + q, r.out));
+      lse = std::max(lse, worst_error(found.lse.data() + token * shape.H, r.lse));
+      if (s.length > 1) {  // with one key dq and dk are rounding noise around 0
+        dq = std::max(dq, worst_error(gradients.dq.data() + q, r.dq));
+        dk = std::max(dk, worst_error(gradients.dk.data() + k, r.dk));
+      }
+      dv = std::max(dv, worst_error(gradients.dv.data() + k, r.dv));
+      token += s.length;
+    }
+  }
+};
+
 }  // namespace toolgrad::test

@@ -29,7 +29,7 @@ const std::vector<AttentionShape> kShapes = {
 };
 
 void matches_references(Ops& ops) {
-  double forward = 0, lse = 0, dq = 0, dk = 0, dv = 0;
+  AttentionErrors errors;
   for (const AttentionShape& shape : kShapes) {
     Random random(static_cast<uint64_t>(shape.D));
     std::vector<Sequence> sequences;
@@ -37,25 +37,13 @@ void matches_references(Ops& ops) {
       if (length * shape.H * shape.D < 150000) sequences.push_back(random_sequence(&random, shape, length));
     const AttentionResult found = prefill(ops, shape, sequences);
     const AttentionGradients gradients = backward(ops, shape, sequences);
-    int64_t token = 0;
-    for (const Sequence& s : sequences) {
-      const AttentionReference r = attention_reference(shape, s);
-      const int64_t q = token * shape.H * shape.D, k = token * shape.G * shape.D;
-      forward = std::max(forward, worst_error(found.out.data() + q, r.out));
-      lse = std::max(lse, worst_error(found.lse.data() + token * shape.H, r.lse));
-      if (s.length > 1) {  // with one key dq and dk are rounding noise around 0
-        dq = std::max(dq, worst_error(gradients.dq.data() + q, r.dq));
-        dk = std::max(dk, worst_error(gradients.dk.data() + k, r.dk));
-      }
-      dv = std::max(dv, worst_error(gradients.dv.data() + k, r.dv));
-      token += s.length;
-    }
+    errors.add(shape, sequences, found, gradients);
   }
-  check_below(forward, 2e-6, "attention output against float64, relative to the largest value");
-  check_below(lse, 1e-6, "log-sum-exp of the scores");
-  check_below(dq, 5e-6, "dq");
-  check_below(dk, 5e-6, "dk");
-  check_below(dv, 2e-6, "dv");
+  check_below(errors.forward, 2e-6, "attention output against float64, relative to the largest value");
+  check_below(errors.lse, 1e-6, "log-sum-exp of the scores");
+  check_below(errors.dq, 5e-6, "dq");
+  check_below(errors.dk, 5e-6, "dk");
+  check_below(errors.dv, 2e-6, "dv");
 }
 
 // sum(dout * out) of the double reference as a function of one input element.
