@@ -6,6 +6,7 @@
 #include "device.h"
 #include "engine/error.h"
 #include "ops/ops.h"
+#include "ops/policy_loss.h"
 
 namespace toolgrad {
 namespace {
@@ -52,6 +53,10 @@ class CudaOps final : public Ops {
   void scatter_rows(const ScatterRows& op) override { cuda::scatter_rows(*device_, op); }
   void head_forward(const HeadForward& op) override { cuda::head_forward(*device_, op); }
   void head_backward(const HeadBackward& op) override { cuda::head_backward(*device_, op); }
+  PolicyLossStats policy_loss(const PolicyLossOptions& options, const PolicyLossBatch& batch, float* d_logprob,
+                              float* d_entropy) override {
+    return cuda::policy_loss(*device_, options, batch, d_logprob, d_entropy);
+  }
   void sample(const Sample& op) override { cuda::sample(*device_, op); }
   void adamw(const AdamW& op) override { cuda::adamw(*device_, op); }
   void add(float* to, const float* x, int64_t n) override { cuda::add(*device_, to, x, n); }

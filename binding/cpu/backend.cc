@@ -106,6 +106,14 @@ class CpuOps final : public Ops {
   }
   void head_forward(const HeadForward& op) override { kernels_.head_forward(op, pool_, scratch_); }
   void head_backward(const HeadBackward& op) override { kernels_.head_backward(op, pool_, scratch_); }
+  PolicyLossStats policy_loss(const PolicyLossOptions& options, const PolicyLossBatch& batch, float* d_logprob,
+                              float* d_entropy) override {
+    PolicyLossResult result;
+    result.d_logprob = d_logprob;
+    result.d_entropy = d_entropy;
+    toolgrad::policy_loss(options, batch, &result);
+    return result;
+  }
 
   void sample(const Sample& op) override {
     if (op.R <= 0) return;

@@ -26,6 +26,7 @@ int64_t training_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t 
     activations.plan_training(arena, shape, dtype, T, pages);
     scratch.plan(arena, shape, T);
     head.plan(arena, shape, R, true);
+    arena.take<float>(pages + 1 + 5 * R);  // LossRows: the cuts into sequences, five columns at most
     if (shape.value_head) ValueArrays().plan(arena, shape, R, true);
   }));
 }

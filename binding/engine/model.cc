@@ -338,49 +338,31 @@ PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& in
   BackwardScratch scratch;
   StagedBatch staged;
   HeadArrays arrays;
+  LossRows loss_rows;
   ValueArrays value_arrays;
   plan_arena(tokens_text("a training pass over ", batch.T), [&](Arena& arena) {
     staged.plan(arena, sequences.batch());
     activations.plan_training(arena, shape_, options_.dtype, batch.T, sequences.pages());
     scratch.plan(arena, shape_, batch.T);
     arrays.plan(arena, shape_, rows.R(), true);
+    loss_rows.plan(arena, inputs, batch.S, rows.R());
     if (value != nullptr) value_arrays.plan(arena, shape_, value_rows.R(), true);
   });
   Memory& memory = *ops_->memory();
-  const auto T = static_cast<size_t>(batch.T);
-  std::vector<float> entropies(T), d_logprob_t(T), d_entropy_t(T);
-  std::memset(logprobs, 0, T * sizeof(float));
+  std::memset(logprobs, 0, static_cast<size_t>(batch.T) * sizeof(float));
   const TokenBatch tokens = staged.upload(memory, sequences.batch());
   if (rows.R() > 0 || critic) transformer_.forward(tokens, activations, sequences.pages());
   if (rows.R() > 0) head_.forward(activations.x, rows, inputs.temperature, arrays);
   if (critic) value_head_.forward(activations.x, value_rows, value_arrays);
+  PolicyLossStats result = loss_rows.run(*ops_, inputs, options, batch.seq_starts, batch.S, rows, arrays);
   const OnHost<float> logprob(memory, arrays.logprob, rows.R());
-  const OnHost<float> entropy(memory, arrays.entropy, rows.R());
-  for (int64_t r = 0; r < rows.R(); ++r) {
-    const auto t = static_cast<size_t>(rows.tokens[static_cast<size_t>(r)]);
-    logprobs[t] = logprob[r];
-    entropies[t] = entropy[r];
-  }
-  PolicyLossResult result;
-  result.d_logprob = d_logprob_t.data();
-  result.d_entropy = d_entropy_t.data();
-  policy_loss(options,
-              {batch.T, batch.S, batch.seq_starts, logprobs, entropies.data(), inputs.old_logprobs, inputs.ref_logprobs,
-               inputs.advantages, inputs.weight, inputs.policy_weight},
-              &result);
+  for (int64_t r = 0; r < rows.R(); ++r) logprobs[rows.tokens[static_cast<size_t>(r)]] = logprob[r];
   if (value != nullptr) {
     value_head_.loss(value_rows, batch.T, value_arrays, *value);
     result.loss += static_cast<double>(value->options.coef) * value->stats.loss;
   }
   if (critic && value->options.coef != 0) value_head_.backward(value_rows, value_arrays);
   if (rows.R() == 0 && !critic_moves_trunk) return result;
-  std::vector<float> d_logprob, d_entropy;
-  for (const int32_t t : rows.tokens) {
-    d_logprob.push_back(d_logprob_t[static_cast<size_t>(t)]);
-    d_entropy.push_back(d_entropy_t[static_cast<size_t>(t)]);
-  }
-  memory.upload(arrays.d_logprob, d_logprob);
-  memory.upload(arrays.d_entropy, d_entropy);
   if (critic_moves_trunk) {
     if (rows.R() > 0) head_.backward_vocabulary(rows, inputs.temperature, arrays);
     value_head_.join_hidden(value_rows, rows, arrays.dhidden, value_arrays);

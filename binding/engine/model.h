@@ -15,12 +15,12 @@
 #include "engine/arena.h"
 #include "engine/lora.h"
 #include "engine/loss_head.h"
+#include "engine/loss_rows.h"
 #include "engine/memory_plan.h"
 #include "engine/model_shape.h"
 #include "engine/model_weights.h"
 #include "engine/optimizer.h"
 #include "engine/parameters.h"
-#include "engine/policy_loss.h"
 #include "engine/rope_table.h"
 #include "engine/thread_pool.h"
 #include "engine/transformer.h"
@@ -42,13 +42,6 @@ struct PackedBatch {
   const int32_t* tokens = nullptr;      // [T]
   const int32_t* seq_starts = nullptr;  // [S + 1]
   int64_t T = 0, S = 0;
-};
-
-/// Token-aligned inputs of the loss; see policy_loss.h. Null where the loss does not need them.
-struct LossInputs {
-  float temperature = 1;
-  const float* weight = nullptr;
-  const float *advantages = nullptr, *old_logprobs = nullptr, *ref_logprobs = nullptr, *policy_weight = nullptr;
 };
 
 class Model {

@@ -14,6 +14,7 @@
 #include "engine/dtype.h"
 #include "engine/memory.h"
 #include "engine/philox.h"
+#include "engine/policy_loss.h"
 
 namespace toolgrad {
 
@@ -308,6 +309,10 @@ class Ops {
   virtual void scatter_rows(const ScatterRows&) = 0;
   virtual void head_forward(const HeadForward&) = 0;
   virtual void head_backward(const HeadBackward&) = 0;
+  // policy_loss.h over the rows of the loss head: all arrays but `names` are the backend's; d_logprob and d_entropy [T] are
+  // overwritten.
+  virtual PolicyLossStats policy_loss(const PolicyLossOptions&, const PolicyLossBatch&, float* d_logprob,
+                                      float* d_entropy) = 0;
   virtual void sample(const Sample&) = 0;
   virtual void adamw(const AdamW&) = 0;
   virtual void add(float* to, const float* x, int64_t n) = 0;    // to += x

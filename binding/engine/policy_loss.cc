@@ -97,19 +97,21 @@ class SequenceLoss {
                                      : static_cast<double>(b_.logprob[t]) - static_cast<double>(b_.old_logprob[t]);
   }
 
+  void check(double value, const char* quantity, int64_t t) const { check_finite(value, quantity, b_.name(t)); }
+
   void check_token(int64_t t) const {
     const float weight = b_.weight[t];
-    check_finite(weight, "weight", t);
+    check(weight, "weight", t);
     if (weight < 0)
-      throw Error("ERR_LOSS_INPUT", "policy_loss: weight of token " + std::to_string(t) + " is " +
+      throw Error("ERR_LOSS_INPUT", "policy_loss: weight of token " + std::to_string(b_.name(t)) + " is " +
                                         std::to_string(weight) + "; expected 0 (not in the loss) or a positive number");
     if (weight == 0) return;
-    check_finite(b_.logprob[t], "logprob", t);
-    if (b_.old_logprob != nullptr) check_finite(b_.old_logprob[t], "old_logprob", t);
-    if (o_.kl != Kl::kNone) check_finite(b_.ref_logprob[t], "ref_logprob", t);
-    if (o_.kind != Kind::kCrossEntropy) check_finite(b_.advantage[t], "advantage", t);
-    if (b_.policy_weight != nullptr) check_finite(b_.policy_weight[t], "policy_weight", t);
-    if (b_.entropy != nullptr) check_finite(b_.entropy[t], "entropy", t);
+    check(b_.logprob[t], "logprob", t);
+    if (b_.old_logprob != nullptr) check(b_.old_logprob[t], "old_logprob", t);
+    if (o_.kl != Kl::kNone) check(b_.ref_logprob[t], "ref_logprob", t);
+    if (o_.kind != Kind::kCrossEntropy) check(b_.advantage[t], "advantage", t);
+    if (b_.policy_weight != nullptr) check(b_.policy_weight[t], "policy_weight", t);
+    if (b_.entropy != nullptr) check(b_.entropy[t], "entropy", t);
   }
 
   void find_sequence_ratio() {
@@ -131,7 +133,7 @@ class SequenceLoss {
     if (o_.kind != Kind::kCrossEntropy) token.advantage = b_.advantage[t];
     if (b_.policy_weight != nullptr) token.correction = b_.policy_weight[t];
     const LossTerm term = loss_term(token, sequence_, o_);
-    check_finite(term.ratio, "ratio exp(logprob - old_logprob)", t);
+    check(term.ratio, "ratio exp(logprob - old_logprob)", t);
 
     r_->policy_loss += term.policy_loss;
     r_->kl_loss += term.kl_loss;
@@ -165,7 +167,7 @@ class SequenceLoss {
 
   void store_gradient(int64_t t, double gradient) {
     const float rounded = static_cast<float>(gradient);
-    check_finite(rounded, "gradient", t);
+    check(rounded, "gradient", t);
     r_->d_logprob[t] = rounded;
   }
 

@@ -59,6 +59,9 @@ struct PolicyLossBatch {
   const float* advantage = nullptr;      // [T]; may be null for kCrossEntropy
   const float* weight = nullptr;         // [T], >= 0
   const float* policy_weight = nullptr;  // [T] off-policy correction on the policy term only, no gradient; null = 1
+  const int32_t* names = nullptr;        // [T], on the host: the number by which errors call a token; null = its index
+
+  int64_t name(int64_t t) const { return names == nullptr ? t : names[t]; }
 };
 
 /// Sums and counts over the tokens with weight > 0; micro-batches are merged with add().

@@ -37,15 +37,16 @@ const char* quantity(LossFault what) {
 [[noreturn]] void refuse(Launcher& launcher, unsigned long long report, const PolicyLossBatch& batch) {
   const unsigned long long code = ~report;
   const auto token = static_cast<int64_t>(code >> 8);
+  const std::string name = std::to_string(batch.name(token));
   const auto what = static_cast<LossFault>(code >> 1 & 0x7f);
   if (what == LossFault::kNegativeWeight) {
     float weight = 0;
     launcher.download(&weight, batch.weight + token, sizeof weight);
-    throw Error("ERR_LOSS_INPUT", "policy_loss: weight of token " + std::to_string(token) + " is " +
-                                      std::to_string(weight) + "; expected 0 (not in the loss) or a positive number");
+    throw Error("ERR_LOSS_INPUT", "policy_loss: weight of token " + name + " is " + std::to_string(weight) +
+                                      "; expected 0 (not in the loss) or a positive number");
   }
-  throw Error("ERR_NOT_FINITE", std::string("policy_loss: ") + quantity(what) + " of token " + std::to_string(token) +
-                                    " is " + ((code & 1) != 0 ? "NaN" : "infinite") + "; expected a finite number");
+  throw Error("ERR_NOT_FINITE", std::string("policy_loss: ") + quantity(what) + " of token " + name + " is " +
+                                    ((code & 1) != 0 ? "NaN" : "infinite") + "; expected a finite number");
 }
 
 }  // namespace
@@ -65,8 +66,10 @@ PolicyLossStats policy_loss(Launcher& launcher, const PolicyLossOptions& options
   auto* answer = launcher.scratch<Answer>(1, 1);
   auto* sums = launcher.scratch<double>(0, kPolicyLossFields * batch.S);
   launcher.zero(answer, sizeof(Answer));
+  PolicyLossBatch on_device = batch;
+  on_device.names = nullptr;
   launcher.launch(kernels::policy_loss_sequences, {batch.S},
-                  {options, batch, d_logprob, d_entropy, sums, &answer->fault});
+                  {options, on_device, d_logprob, d_entropy, sums, &answer->fault});
   launcher.launch(kernels::policy_loss_total, {1}, {sums, answer->total, batch.S});
   Answer found;
   launcher.download(&found, answer, sizeof found);

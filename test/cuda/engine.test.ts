@@ -208,6 +208,29 @@ onGpu("a critic trains on a GPU: values and gradients are the CPU's within bf16"
   }
 });
 
+onGpu(
+  'the loss runs on the device, and its errors name tokens of the packed batch, as on the CPU',
+  async (t) => {
+    const batch: LossBatch = {
+      ...packed(sequences([9, 12], 3)),
+      temperature: 1,
+      weight: Float32Array.from({ length: 21 }, (_, i) => (i === 5 || i === 14 || i === 17 ? 0.5 : 0)),
+      advantages: new Float32Array(21).fill(1),
+      oldLogprobs: Float32Array.from({ length: 21 }, (_, i) => (i === 14 ? -1000 : -4)),
+    };
+    const loss: LossOptions = { ...crossEntropy, kind: 'ppo_clip', logRatioClamp: 0 };
+    for (const device of ['cpu', 'cuda'] as const) {
+      using model = await modelOn(device, 'qwen2', { trainable: true });
+      await t.throwsAsync(model.accumulate(batch, loss), {
+        code: 'ERR_NOT_FINITE',
+        message: /ratio exp\(logprob - old_logprob\) of token 14 is infinite/,
+      });
+      const fine = await model.accumulate({ ...batch, oldLogprobs: new Float32Array(21).fill(-4) }, loss);
+      t.is(fine.tokens, 3);
+    }
+  },
+);
+
 onGpu('training steps follow the CPU: loss, gradient norm, weights', async (t) => {
   using gpu = await modelOn('cuda', 'qwen2', { trainable: true });
   using cpu = await modelOn('cpu', 'qwen2', { trainable: true });
