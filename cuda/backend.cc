@@ -47,6 +47,7 @@ class CudaOps final : public Ops {
   void attention_backward(const AttentionBackward& op) override { cuda::attention_backward(*device_, op); }
   void swiglu_forward(const SwigluForward& op) override { cuda::swiglu_forward(*device_, op); }
   void swiglu_backward(const SwigluBackward& op) override { cuda::swiglu_backward(*device_, op); }
+  void gated_forward(const GatedForward& op) override { cuda::gated_forward(*device_, op); }
   void embedding_forward(const EmbeddingForward& op) override { cuda::embedding_forward(*device_, op); }
   void embedding_backward(const EmbeddingBackward& op) override { cuda::embedding_backward(*device_, op); }
   void gather_rows(const GatherRows& op) override { cuda::gather_rows(*device_, op); }

@@ -19,6 +19,7 @@
 #include "kernels/linear_backward_weight.h"
 #include "kernels/linear_f32.h"
 #include "kernels/linear_forward.h"
+#include "kernels/linear_gated.h"
 #include "kernels/move_rows.h"
 #include "kernels/pack.h"
 #include "kernels/policy_loss.h"
@@ -44,6 +45,7 @@
   TOOLGRAD_LINEAR_BACKWARD_WEIGHT_KERNELS(X) \
   TOOLGRAD_LINEAR_F32_KERNELS(X) \
   TOOLGRAD_LINEAR_FORWARD_KERNELS(X) \
+  TOOLGRAD_LINEAR_GATED_KERNELS(X) \
   TOOLGRAD_MOVE_ROWS_KERNELS(X) \
   TOOLGRAD_PACK_KERNELS(X) \
   TOOLGRAD_POLICY_LOSS_KERNELS(X) \

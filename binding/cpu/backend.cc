@@ -92,6 +92,11 @@ class CpuOps final : public Ops {
   void attention_backward(const AttentionBackward& op) override { kernels_.attention_backward(op, pool_, scratch_); }
   void swiglu_forward(const SwigluForward& op) override { kernels_.swiglu_forward(op, pool_, scratch_); }
   void swiglu_backward(const SwigluBackward& op) override { kernels_.swiglu_backward(op, pool_, scratch_); }
+  void gated_forward(const GatedForward& op) override {
+    linear_forward({op.x, op.w_gate, op.bias_gate, nullptr, op.gate, op.T});
+    linear_forward({op.x, op.w_up, op.bias_up, nullptr, op.up, op.T});
+    swiglu_forward({op.gate, op.up, op.act, op.T, op.w_gate.rows});
+  }
   void embedding_forward(const EmbeddingForward& op) override { kernels_.embedding_forward(op, pool_, scratch_); }
   void embedding_backward(const EmbeddingBackward& op) override { kernels_.embedding_backward(op, pool_, scratch_); }
   void kv_prepare(const KvPrepare& op) override;

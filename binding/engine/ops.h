@@ -198,6 +198,18 @@ struct SwigluBackward {
   int64_t T, F;
 };
 
+// The gate and up layers of an MLP and SwiGLU: the three ops in one, to the bit. Without `keep` nobody reads gate and up
+// later: a backend may use them as scratch or leave them alone.
+struct GatedForward {
+  const float* x;                    // [T, K]
+  PackedMatrix w_gate, w_up;         // [F, K]
+  const float *bias_gate, *bias_up;  // [F] or null
+  float *gate, *up;                  // [T, F]
+  float* act;                        // [T, F]
+  int64_t T;
+  bool keep;
+};
+
 struct EmbeddingForward {
   const int32_t* ids;  // [T]
   PackedMatrix table;  // [V, C]
@@ -303,6 +315,7 @@ class Ops {
   virtual void attention_backward(const AttentionBackward&) = 0;
   virtual void swiglu_forward(const SwigluForward&) = 0;
   virtual void swiglu_backward(const SwigluBackward&) = 0;
+  virtual void gated_forward(const GatedForward&) = 0;
   virtual void embedding_forward(const EmbeddingForward&) = 0;
   virtual void embedding_backward(const EmbeddingBackward&) = 0;
   virtual void gather_rows(const GatherRows&) = 0;

@@ -74,6 +74,7 @@ struct LayerActivations {
 
 struct Activations {
   const LoraAdapter* adapter = nullptr;  // forward and backward run with it; null: the base model
+  bool training = false;                 // planned for a backward pass
   std::vector<LayerActivations> layers;
   float* x = nullptr;  // [T, C] residual stream after the last layer
   // Scratch of one layer.

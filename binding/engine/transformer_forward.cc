@@ -103,6 +103,7 @@ void Activations::plan_scoring(Arena& arena, const ModelShape& s, DType kv_dtype
 }
 
 void Activations::plan_training(Arena& arena, const ModelShape& s, DType kv_dtype, int64_t T, int64_t pages) {
+  training = true;
   normed = arena.take<float>(T * s.C);
   k = arena.take<float>(T * s.kv_width());
   v = arena.take<float>(T * s.kv_width());
@@ -178,9 +179,15 @@ void Transformer::attention_forward(const TokenBatch& batch, const LayerActivati
 void Transformer::mlp_forward(int64_t T, const LayerActivations& a, const LayerParameters& p, const Activations& all,
                               float* x_out) const {
   norm(a.x_mid, p.post_norm, all.normed, nullptr, T, shape_.C);
-  linear(all.adapter, all.normed, p.gate, p.gate_bias, nullptr, a.gate, T);
-  linear(all.adapter, all.normed, p.up, p.up_bias, nullptr, a.up, T);
-  ops_.swiglu_forward({a.gate, a.up, all.act, T, shape_.F});
+  if (all.adapter == nullptr) {
+    ops_.gated_forward({all.normed, parameters_.weight(p.gate), parameters_.weight(p.up),
+                        parameters_.vector(p.gate_bias), parameters_.vector(p.up_bias), a.gate, a.up, all.act, T,
+                        all.training});
+  } else {  // the adapter adds to gate and up before SwiGLU
+    linear(all.adapter, all.normed, p.gate, p.gate_bias, nullptr, a.gate, T);
+    linear(all.adapter, all.normed, p.up, p.up_bias, nullptr, a.up, T);
+    ops_.swiglu_forward({a.gate, a.up, all.act, T, shape_.F});
+  }
   linear(all.adapter, all.act, p.down, p.down_bias, a.x_mid, x_out, T);
 }
 

@@ -144,6 +144,46 @@ class PanelRows {
   const uint16_t* data_;
 };
 
+/// B of two products at once, from the panels of two matrices of one shape: of each sixteen columns of C eight belong to
+/// the first matrix and eight to the second, for the same rows n. In shared memory the first's panels lie before the second's.
+template <int kSpan, int kDepth, int kThreads>
+class TwinPanelRows {
+  static constexpr int kCopies = kSpan * kDepth / 8 / kThreads, kPanelCopies = kDepth * 2, kPanels = kSpan / 32;
+  static_assert(kSpan * kDepth / 8 % kThreads == 0 && kSpan % 32 == 0, "whole copies and panels");
+
+ public:
+  /// Rows `first` (a multiple of 16) to first + kSpan / 2 - 1 of each matrix [rows, cols].
+  __device__ __forceinline__ TwinPanelRows(const uint16_t* one, const uint16_t* two, int64_t rows, int cols,
+                                           int64_t first)
+      : cols_(cols),
+        panels_left_(static_cast<int>((rows - first + 15) / 16)),
+        one_(one + first * cols),
+        two_(two + first * cols) {}
+
+  __device__ __forceinline__ void fetch(int step, uint32_t to) const {
+#pragma unroll
+    for (int i = 0; i < kCopies; ++i) {
+      const int copy = static_cast<int>(threadIdx.x) + i * kThreads;
+      const int panel = copy / kPanelCopies, k = copy % kPanelCopies / 2, half = copy % 2;
+      const int of_matrix = panel < kPanels ? panel : panel - kPanels;
+      const uint16_t* matrix = panel < kPanels ? one_ : two_;
+      const bool there = of_matrix < panels_left_ && step * kDepth + k < cols_;
+      const uint16_t* from =
+          there ? matrix + (static_cast<int64_t>(of_matrix) * cols_ + step * kDepth + k) * 16 + half * 8 : matrix;
+      copy_async(to + static_cast<uint32_t>(panel * kDepth * 32) + chunk_offset<2>(k, half), from, there ? 16 : 0);
+    }
+  }
+  static __device__ __forceinline__ void load(uint32_t (&b)[4], uint32_t tile, int column, int k, int lane) {
+    const int eight = column / 16, panel = (lane >> 4) * kPanels + eight / 2;
+    load_tiles_transposed(
+        b, tile + static_cast<uint32_t>(panel * kDepth * 32) + chunk_offset<2>(k + (lane & 15), eight % 2));
+  }
+
+ private:
+  int cols_, panels_left_;
+  const uint16_t *one_, *two_;
+};
+
 /// B of dx = dy W from W's panels: columns of C are W's columns k, the contraction is n: a panel is one step of mma.
 template <int kSpan, int kDepth, int kThreads>
 class PanelColumns {

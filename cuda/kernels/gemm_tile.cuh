@@ -45,6 +45,23 @@ struct Sums {
         for (int n = 0; n < kTilesN; ++n) f(state, row, col0 + n * 8, at[m][n][2 * half], at[m][n][2 * half + 1]);
       }
   }
+  /// Sums over TwinPanelRows: calls f(row, column, gate[2], up[2]) for each pair of neighbouring columns of the result.
+  template <class F>
+  __device__ __forceinline__ void each_twin(F f) {
+    const int lane = static_cast<int>(threadIdx.x & 31u), warp = static_cast<int>(threadIdx.x >> 5);
+    const int row0 = (Shape::kWarpsM == 1 ? 0 : warp / Shape::kWarpsN * Shape::kWarpM) + lane / 4;
+    const int col0 = warp % Shape::kWarpsN * (Shape::kWarpN / 2) + lane % 4 * 2;
+#pragma unroll
+    for (int m = 0; m < kTilesM; ++m)
+#pragma unroll
+      for (int half = 0; half < 2; ++half)
+#pragma unroll
+        for (int n = 0; n < kTilesN; n += 2) {
+          float gate[2] = {at[m][n][2 * half], at[m][n][2 * half + 1]};
+          float up[2] = {at[m][n + 1][2 * half], at[m][n + 1][2 * half + 1]};
+          f(row0 + m * 16 + half * 8, col0 + n * 4, gate, up);
+        }
+  }
   template <class F>
   __device__ __forceinline__ void each_pair(F f) {
     each_pair([](int) { return 0; },

@@ -1,18 +1,12 @@
 // SwiGLU, element-wise: act = gate * sigmoid(gate) * up, and its gradients.
 //
-// Forward moves 12 bytes an element, backward 20, and computes one exponential and one division: bound by memory. The
-// exponential is expf (2 ulp), the division exact. One thread takes four elements, all read before any is written.
+// Forward moves 12 bytes an element, backward 20, and computes one exponential and one division: bound by memory. One
+// thread takes four elements, all read before any is written.
 #include "kernels/four.cuh"
+#include "kernels/swiglu.cuh"
 #include "kernels/swiglu.h"
 
 namespace toolgrad::cuda {
-namespace {
-
-__device__ __forceinline__ float sigmoid(float x) {
-  return 1.0f / (1.0f + expf(-x));
-}
-
-}  // namespace
 
 extern "C" __global__ void __launch_bounds__(kSwigluThreads) swiglu_act(const SwigluParams p) {
   const int64_t i = (static_cast<int64_t>(blockIdx.x) * kSwigluThreads + threadIdx.x) * 4;
@@ -21,7 +15,7 @@ extern "C" __global__ void __launch_bounds__(kSwigluThreads) swiglu_act(const Sw
   const Four gate = load_four(p.gate + i, p.n - i, wide), up = load_four(p.up + i, p.n - i, wide);
   Four act;
 #pragma unroll
-  for (int j = 0; j < 4; ++j) act.v[j] = gate.v[j] * sigmoid(gate.v[j]) * up.v[j];
+  for (int j = 0; j < 4; ++j) act.v[j] = swiglu(gate.v[j], up.v[j]);
   store_four(p.act + i, act, p.n - i, wide);
 }
 

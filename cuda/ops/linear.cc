@@ -84,6 +84,32 @@ void linear_forward(Launcher& launcher, const LinearForward& op) {
   multiply_forward(launcher, to_bf16_rows(launcher, 0, op.x, op.T, op.w.cols), op.w, op.bias, op.residual, op.y);
 }
 
+void gated_forward(Launcher& launcher, const GatedForward& op) {
+  const int64_t F = op.w_gate.rows;
+  if (op.T <= 0 || F <= 0) return;
+  const Bf16Rows x = to_bf16_rows(launcher, 0, op.x, op.T, op.w_gate.cols);
+  const LinearGatedParams p{x.data,
+                            static_cast<const uint16_t*>(op.w_gate.data),
+                            static_cast<const uint16_t*>(op.w_up.data),
+                            op.bias_gate,
+                            op.bias_up,
+                            op.keep ? op.gate : nullptr,
+                            op.keep ? op.up : nullptr,
+                            op.act,
+                            op.T,
+                            static_cast<int32_t>(F),
+                            static_cast<int32_t>(op.w_gate.cols),
+                            x.stride,
+                            0,
+                            0};
+  // Tiles are counted in columns of sums, of which a column of the result has two.
+  if (op.T <= GemmSkinny::kM)
+    launch_tiles<GemmSkinny>(launcher, kernels::linear_gated_skinny, p, op.T, 2 * F);
+  else
+    launch_shape<GemmWide, GemmMedium>(launcher, kernels::linear_gated_wide, kernels::linear_gated_medium, p, op.T,
+                                       2 * F);
+}
+
 void linear_backward_input(Launcher& launcher, const LinearBackwardInput& op) {
   if (op.T <= 0 || op.w.cols <= 0) return;
   multiply_input(launcher, to_bf16_rows(launcher, 1, op.dy, op.T, op.w.rows), op.w, op.dx, op.accumulate);

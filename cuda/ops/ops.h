@@ -48,6 +48,8 @@ bool all_finite(Launcher& launcher, const float* x, int64_t n);
 
 /// linear_forward.cu; one order over k for every T.
 void linear_forward(Launcher& launcher, const LinearForward& op);
+/// linear_gated.cu; gate and up are left alone unless they are kept.
+void gated_forward(Launcher& launcher, const GatedForward& op);
 /// linear_backward_input.cu; `accumulate` adds the finished product to dx.
 void linear_backward_input(Launcher& launcher, const LinearBackwardInput& op);
 /// linear_backward_weight.cu; the bits depend on how tokens are cut into calls.
