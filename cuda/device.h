@@ -50,6 +50,7 @@ class CudaDevice final : public Launcher {
   void* allocate(size_t bytes, const std::string& what) override;
   void release(void* block, size_t bytes) noexcept override;
   bool on_host() const override { return false; }
+  int64_t available() override { return free_bytes(); }
   void zero(void* to, size_t bytes) override;
   void copy(void* to, const void* from, size_t bytes) override;
   void upload(void* to, const void* from_host, size_t bytes) override;

@@ -5,7 +5,7 @@ import { packageRoot } from '../lib/package.ts';
 import { formatConfig, nearestName, parseConfig } from '../lib/run/yaml.ts';
 import { namedTask, planQuestions, traceBatch } from '../lib/train/questions.ts';
 import { learningRate } from '../lib/train/schedule.ts';
-import { microBatchTokens, policyOptions } from '../lib/train/setup.ts';
+import { microBatchTokens, policyOptions, promisedBytes } from '../lib/train/setup.ts';
 
 const least = 'model: { path: m }\ntasks: { names: [gcd] }\n';
 
@@ -257,7 +257,11 @@ test('micro-batches follow from the memory left, or are refused with the numbers
     kvPageTokens: 32,
   };
   const derived = (available: number, overrides: string[] = []) =>
-    microBatchTokens(parseConfig(least, 'run.yaml', overrides), memory, 500, available);
+    microBatchTokens(
+      parseConfig(least, 'run.yaml', overrides),
+      memory,
+      available - promisedBytes(memory, 500),
+    );
   t.is(derived(100e9), 2048);
   t.is(derived(100e9, ['rollout.total_tokens=8000']), 8000, 'at least one longest trajectory');
   t.is(derived(6.5e9 + 2 * 1.2e9, ['rollout.total_tokens=1000']), 1200, 'less when memory is short');

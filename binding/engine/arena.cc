@@ -71,6 +71,7 @@ class HostMemory final : public Memory {
   void* allocate(size_t bytes, const std::string& what) override;
   void release(void* block, size_t bytes) noexcept override { ::munmap(block, rounded(bytes)); }
   bool on_host() const override { return true; }
+  int64_t available() override { return available_memory(); }
   void zero(void* to, size_t bytes) override { std::memset(to, 0, bytes); }
   void copy(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void upload(void* to, const void* from_host, size_t bytes) override { std::memcpy(to, from_host, bytes); }

@@ -21,6 +21,8 @@ class Memory {
   virtual void release(void* block, size_t bytes) noexcept = 0;
   /// Whether a pointer into it may be followed by the host.
   virtual bool on_host() const = 0;
+  /// Bytes that may still be taken; the largest int64 where nobody knows.
+  virtual int64_t available() = 0;
   virtual void zero(void* to, size_t bytes) = 0;
   virtual void copy(void* to, const void* from, size_t bytes) = 0;
   virtual void upload(void* to, const void* from_host, size_t bytes) = 0;

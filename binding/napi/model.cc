@@ -206,6 +206,14 @@ Napi::Value memory_left(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(available_memory()));
 }
 
+// modelMemoryLeft(model): promise of the bytes that may still be taken where the model lies.
+Napi::Value model_memory_left(const Napi::CallbackInfo& info) {
+  auto bytes = std::make_shared<int64_t>();
+  return model_job(
+      info.Env(), read_model(argument(info, 0)), [bytes](Model& model) { *bytes = model.ops().memory()->available(); },
+      [bytes](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(*bytes)); });
+}
+
 // externalMemory(): bytes of native memory that V8 was told about, by all handles of this environment and by others.
 Napi::Value external_memory(const Napi::CallbackInfo& info) {
   const int64_t bytes = Napi::MemoryManagement::AdjustExternalMemory(info.Env(), 0);
@@ -467,6 +475,7 @@ void register_model(Napi::Env env, Napi::Object exports) {
   export_function<model_info>(env, exports, "modelInfo");
   export_function<model_version>(env, exports, "modelVersion");
   export_function<model_dispose>(env, exports, "modelDispose");
+  export_function<model_memory_left>(env, exports, "modelMemoryLeft");
   export_function<model_score>(env, exports, "modelScore");
   export_function<model_logits>(env, exports, "modelLogits");
   export_function<model_hidden>(env, exports, "modelHidden");

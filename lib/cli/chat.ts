@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { ToolgradError } from '../errors.ts';
 import type { KvCache, StepRow } from '../model/engine.ts';
-import { availableMemory, type Model } from '../model/model.ts';
+import type { Model } from '../model/model.ts';
 import { openModel } from '../model/open.ts';
 import type { ChatMessage } from '../text/chat.ts';
 import { renderPrompt } from '../text/chat.ts';
@@ -71,7 +71,7 @@ async function chat(path: string, flags: ChatFlags): Promise<void> {
     // Models that take a hundred thousand tokens get what fits into a quarter of the memory.
     const { kvPageTokens, kvBytesPerPage } = model.memory;
     const most = Math.ceil(model.config.maxPositionEmbeddings / kvPageTokens);
-    const pages = Math.max(1, Math.min(most, Math.floor(availableMemory() / 4 / kvBytesPerPage)));
+    const pages = Math.max(1, Math.min(most, Math.floor((await model.memoryLeft()) / 4 / kvBytesPerPage)));
     using cache = model.openKvCache(pages);
     const lines = createInterface({
       input: process.stdin,

@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ToolgradError } from '../errors.ts';
 import { type ModelConfig, parameterCount } from '../model/config.ts';
+import { Device, resolveDevice } from '../model/device.ts';
 import { availableMemory } from '../model/model.ts';
 import { configWithoutWeights } from '../model/shape.ts';
 import type { Config } from '../run/config.ts';
+import { placement } from '../run/placement.ts';
 import { formatConfig, parseConfig } from '../run/yaml.ts';
 import { criticMemory, memoryPlan, planFromShape } from '../train/memory.ts';
 import { openSetup, toolLimits } from '../train/setup.ts';
@@ -120,15 +122,24 @@ async function dryRun(config: Config): Promise<void> {
   }
 }
 
+/** The memory that a model of this config would lie in: bytes, and whose they are. */
+async function roomFor(config: Config): Promise<readonly [number, string]> {
+  const { device } = placement(config.model);
+  const { ordinal } = await resolveDevice(device);
+  if (ordinal === null) return [availableMemory(), 'memory that this machine has left'];
+  const gpu = (await Device.list())[ordinal]!;
+  return [gpu.memoryBytes, `memory of cuda:${ordinal}, ${gpu.name}`];
+}
+
 /** The dry run of a model of which only config.json is here: what it would take, and whether this machine has it. */
-function planOnly(config: Config, shape: ModelConfig): void {
+async function planOnly(config: Config, shape: ModelConfig): Promise<void> {
   const plan = planFromShape(config, shape);
   writePlan(config, plan);
   const needed = plan.at(-1)![1];
-  const available = availableMemory();
+  const [available, where] = await roomFor(config);
   process.stdout.write(
     `\n${config.model.path} holds config.json and no weights (${parameters(parameterCount(shape))} parameters): this is the plan alone.\n` +
-      `It ${needed > available ? 'does not fit' : 'fits'} into the ${bytes(available)} of memory that this machine has left.\n`,
+      `It ${needed > available ? 'does not fit' : 'fits'} into the ${bytes(available)} of ${where}.\n`,
   );
 }
 

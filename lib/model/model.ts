@@ -200,6 +200,14 @@ export class Model implements EngineModel {
     return runs('version', () => native().modelVersion(this.#handle));
   }
 
+  /**
+   * Bytes that may still be taken where the model lies: free memory of its GPU, or of the machine. A GPU hands out memory when
+   * it is asked for, the machine when it is first touched.
+   */
+  memoryLeft(): Promise<number> {
+    return job('memoryLeft', () => native().modelMemoryLeft(this.#handle));
+  }
+
   score(batch: PackedBatch, temperature: number, wanted?: Uint8Array, adapter?: AdapterUse): Promise<Scores> {
     return job('score', () => native().modelScore(this.#handle, batch, temperature, wanted, adapter));
   }

@@ -94,6 +94,7 @@ export interface NativeModelFunctions {
   planMemory(shape: NativeShape, dtype: WeightDtype, trainable: boolean, lora?: NativeLora): MemoryPlan;
   /** Bytes this process may still take: the machine's available memory or the room of its control group. */
   availableMemory(): number;
+  modelMemoryLeft(model: ModelHandle): Promise<number>;
   /** Bytes of native memory that V8 was told about. */
   externalMemory(): number;
   modelOpen(

@@ -4,7 +4,7 @@
  */
 import { ToolgradError } from '../errors.ts';
 import type { WeightDtype } from '../model/engine.ts';
-import { availableMemory, type Model } from '../model/model.ts';
+import type { Model } from '../model/model.ts';
 import { openModel } from '../model/open.ts';
 import { checkFormat, formats, type ToolFormat } from '../text/formats/index.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -60,7 +60,7 @@ export async function openAnswering(options: AnsweringOptions): Promise<Answerin
       const { kvPageTokens, kvBytesPerPage } = model.memory;
       const most = model.config.maxPositionEmbeddings;
       const memory =
-        options.kvMemoryMb === undefined ? availableMemory() / 4 : options.kvMemoryMb * kMegabyte;
+        options.kvMemoryMb === undefined ? (await model.memoryLeft()) / 4 : options.kvMemoryMb * kMegabyte;
       const wanted = kMostAtOnce * Math.ceil(most / kvPageTokens) + 1;
       const pages = Math.min(wanted, Math.floor(memory / kvBytesPerPage));
       const room = Math.min(most, (pages - 1) * kvPageTokens);

@@ -71,7 +71,7 @@ export function criticMemory(config: Config, policy: ModelConfig): MemoryPlan | 
 export function planFromShape(config: Config, shape: ModelConfig): (readonly [string, number])[] {
   const memory = planMemory(shape, config.model.dtype, true, loraOptions(config));
   const pages = kvPages(config, memory);
-  const microBatch = microBatchTokens(config, memory, pages, Number.POSITIVE_INFINITY);
+  const microBatch = microBatchTokens(config, memory, Number.POSITIVE_INFINITY);
   return memoryPlan(config, memory, pages, microBatch, criticMemory(config, shape));
 }
 

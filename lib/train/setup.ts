@@ -4,7 +4,7 @@
  */
 import { ToolgradError } from '../errors.ts';
 import type { AdamWOptions, KvCache, LossOptions, MemoryPlan } from '../model/engine.ts';
-import { availableMemory, type Model } from '../model/model.ts';
+import type { Model } from '../model/model.ts';
 import type { RolloutPrompt } from '../rollout/options.ts';
 import type { RolloutLimits, ToolLimits } from '../rollout/trajectory.ts';
 import type { Config } from '../run/config.ts';
@@ -110,7 +110,7 @@ export async function openSetup(
         ...overlongShaping(config),
         limits,
         toolLimits: toolLimits(config),
-        microBatchTokens: microBatchTokens(config, model.memory, caches, availableMemory()),
+        microBatchTokens: microBatchTokens(config, model.memory, await memoryToPlanWith(model, caches)),
         prompt: (question, index, samples, textOnly = config.text_only) => ({
           question,
           prompt: index,
@@ -263,20 +263,28 @@ export function kvPages(config: Pick<Config, 'rollout'>, memory: MemoryPlan): nu
   return Math.max(1, Math.floor((config.rollout.kv_memory_mb * kMegabyte) / memory.kvBytesPerPage));
 }
 
+/** Bytes of KV cache, gradients and moments: allocated, but on the host still free until they are first touched. */
+export function promisedBytes(memory: MemoryPlan, pages: number): number {
+  return pages * memory.kvBytesPerPage + memory.gradientBytes + memory.momentBytes;
+}
+
+/** Bytes that nothing else will take where the model lies. A GPU hands memory out when it is allocated. */
+async function memoryToPlanWith(model: Model, pages: number): Promise<number> {
+  return (await model.memoryLeft()) - (model.isa === 'cuda' ? 0 : promisedBytes(model.memory, pages));
+}
+
 /**
  * Tokens of a micro-batch: the config's, or enough for one longest trajectory and for well-filled matrix products (2048),
- * within half of the memory that will be left when KV cache, gradients and moments are in use (the system hands them out
- * when they are first touched). Throws ERR_OUT_OF_MEMORY with the numbers when one longest trajectory does not fit.
+ * within half of `left`, the memory that nothing else will take. Throws ERR_OUT_OF_MEMORY with the numbers when one longest
+ * trajectory does not fit.
  */
 export function microBatchTokens(
   config: Pick<Config, 'optim' | 'rollout'>,
   memory: MemoryPlan,
-  kvPages: number,
-  available: number,
+  left: number,
 ): number {
   if (config.optim.micro_batch_tokens > 0) return config.optim.micro_batch_tokens;
-  const promised = kvPages * memory.kvBytesPerPage + memory.gradientBytes + memory.momentBytes;
-  const free = (available - promised) / 2;
+  const free = left / 2;
   const fits = Math.floor((free - memory.activationBytesFixed) / memory.activationBytesPerToken);
   const longest = config.rollout.total_tokens;
   if (fits < longest) {
