@@ -82,6 +82,11 @@ class CpuOps final : public Ops {
   void linear_backward_weight(const LinearBackwardWeight& op) override {
     kernels_.linear_backward_weight(op, pool_, scratch_);
   }
+  void linear_backward(const LinearBackward& op) override {
+    if (op.dw.data != nullptr) linear_backward_weight({op.x, op.dy, op.dw, op.db, op.T});
+    linear_backward_input({op.dy, op.w, op.dx, op.T, op.accumulate});
+  }
+  DType product_dtype() const override { return DType::kF32; }
   void low_rank_forward(const LowRankForward& op) override { kernels_.low_rank_forward(op, pool_, scratch_); }
   void low_rank_backward(const LowRankBackward& op) override { kernels_.low_rank_backward(op, pool_, scratch_); }
   void rms_norm_forward(const RmsNormForward& op) override { kernels_.rms_norm_forward(op, pool_, scratch_); }

@@ -128,8 +128,7 @@ void run_chunk(Model& model, KvCache& cache, const std::vector<StepRow>& rows, c
   const TokenBatch host = chunk.batch();
   const auto R = static_cast<int64_t>(chunk.sampled_row.size());
   const int64_t logit_rows = std::clamp<int64_t>(kLogitBytes / (4 * shape.V), 1, std::max<int64_t>(R, 1));
-  Activations activations;
-  activations.adapter = model.adapter(use);
+  Activations activations = model.activations_of(use);
   StagedBatch staged;
   HeadArrays arrays;
   SampleArrays samples;

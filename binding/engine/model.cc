@@ -139,6 +139,14 @@ const LoraAdapter* Model::adapter(AdapterUse use) const {
   return use == AdapterUse::kReference ? reference_.get() : nullptr;
 }
 
+Activations Model::activations_of(AdapterUse use) const {
+  Activations activations;
+  activations.adapter = adapter(use);
+  // An adapter's own products read fp32.
+  activations.product_dtype = activations.adapter == nullptr ? ops_->product_dtype() : DType::kF32;
+  return activations;
+}
+
 void Model::load_adapter(const std::string& path, AdapterUse which) {
   if (!adapter_)
     throw Error("ERR_NO_ADAPTER", "Expected a model opened with an adapter but this one has only its own weights");
@@ -240,8 +248,7 @@ void Model::score(const PackedBatch& batch, float temperature, const uint8_t* wa
     if (rows.R() == 0) continue;
     const WholeSequences sequences(part.tokens, part.seq_starts, part.S);
     rope_.grow(sequences.longest());
-    Activations activations;
-    activations.adapter = adapter(use);
+    Activations activations = activations_of(use);
     StagedBatch staged;
     HeadArrays arrays;
     plan_arena(tokens_text("scoring ", part.T), [&](Arena& arena) {
@@ -275,7 +282,7 @@ void Model::values(const PackedBatch& batch, const uint8_t* wanted, float* value
     if (rows.R() == 0) continue;
     const WholeSequences sequences(part.tokens, part.seq_starts, part.S);
     rope_.grow(sequences.longest());
-    Activations activations;
+    Activations activations = activations_of(AdapterUse::kOff);
     StagedBatch staged;
     ValueArrays arrays;
     plan_arena(tokens_text("values of ", part.T), [&](Arena& arena) {
@@ -294,8 +301,7 @@ void Model::rows_after_forward(const PackedBatch& batch, const int32_t* position
                                AdapterUse use, float** logits) {
   const WholeSequences sequences(batch.tokens, batch.seq_starts, batch.S);
   rope_.grow(sequences.longest());
-  Activations activations;
-  activations.adapter = adapter(use);
+  Activations activations = activations_of(use);
   StagedBatch staged;
   plan_arena(tokens_text("a forward pass over ", batch.T), [&](Arena& arena) {
     staged.plan(arena, sequences.batch());
@@ -333,8 +339,7 @@ PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& in
     return critic && (inputs.weight[t] != 0 || value->weight[t] != 0);
   });
   rope_.grow(sequences.longest());
-  Activations activations;
-  activations.adapter = adapter(AdapterUse::kOn);
+  Activations activations = activations_of(AdapterUse::kOn);
   BackwardScratch scratch;
   StagedBatch staged;
   HeadArrays arrays;

@@ -100,6 +100,8 @@ class Model {
   Parameters& trained() { return adapter_ ? adapter_->parameters() : parameters_; }
   /// The adapter of a pass; null for the base model. Error{"ERR_NO_ADAPTER"} when none was loaded as the reference.
   const LoraAdapter* adapter(AdapterUse use) const;
+  /// Activations of a pass, to be planned.
+  Activations activations_of(AdapterUse use) const;
   Ops& ops() { return *ops_; }
   RopeTable& rope() { return rope_; }
   /// Plans the activations of a pass; the arrays stay valid until the next pass.

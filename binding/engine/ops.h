@@ -40,9 +40,33 @@ inline constexpr int64_t packed_index(int64_t cols, int64_t row, int64_t col) {
   return ((row / kPanelRows) * cols + col) * kPanelRows + row % kPanelRows;
 }
 
+// Rows [T, width] that only the products of linear layers read: fp32, or rounded already to what a backend's products round
+// them to anyway (Ops::product_dtype()): bf16, each row padded with zeros to a multiple of eight columns. Their results have
+// the same bits either way.
+struct ProductRows {
+  const void* data;
+  DType dtype;
+  ProductRows(const float* rows) : data(rows), dtype(DType::kF32) {}  // NOLINT: a plain array is such rows
+  ProductRows(const void* rows, DType of) : data(rows), dtype(of) {}
+  const float* f32() const { return static_cast<const float*>(data); }
+};
+// The same to be written.
+struct ProductRowsOut {
+  void* data = nullptr;
+  DType dtype = DType::kF32;
+  ProductRowsOut() = default;
+  ProductRowsOut(float* rows) : data(rows) {}  // NOLINT
+  ProductRowsOut(void* rows, DType of) : data(rows), dtype(of) {}
+  float* f32() const { return static_cast<float*>(data); }
+  operator ProductRows() const { return {data, dtype}; }  // NOLINT
+};
+inline constexpr int64_t product_stride(DType dtype, int64_t width) {
+  return dtype == DType::kBF16 ? round_up(width, 8) : width;
+}
+
 // y[t,n] = fma chain over k = 0..K-1 of x[t,k] * W[n,k], from 0; then + bias[n] (if any); then + residual[t,n] (if any).
 struct LinearForward {
-  const float* x;         // [T, K]
+  ProductRows x;          // [T, K]
   PackedMatrix w;         // [N, K]
   const float* bias;      // [N] or null
   const float* residual;  // [T, N] or null; may alias y
@@ -59,11 +83,22 @@ struct LinearBackwardInput {
 };
 // dw[n,k] continues its fma chain over t = 0..T-1 of dy[t,n] * x[t,k]; db[n] likewise (plain adds, t order).
 struct LinearBackwardWeight {
-  const float* x;   // [T, K]
+  ProductRows x;    // [T, K]
   const float* dy;  // [T, N]
   PackedMatrix dw;  // [N, K] fp32
   float* db;        // [N] or null
   int64_t T;
+};
+// Both at once: dw (unless it has no data) and db, then dx.
+struct LinearBackward {
+  ProductRows x;    // [T, K]
+  const float* dy;  // [T, N]
+  PackedMatrix w;   // [N, K]
+  PackedMatrix dw;  // [N, K] fp32; no data when W is frozen
+  float* db;        // [N] or null
+  float* dx;        // [T, K]
+  int64_t T;
+  bool accumulate;
 };
 
 // A low-rank addition to a linear layer (LoRA), y += scale * B (A x). h[t,j] = scale * (fma chain over k = 0..K-1 of
@@ -90,10 +125,10 @@ struct LowRankBackward {
 
 // y = x * rsqrt(mean(x^2) + eps) * w per row of C. Also per-head QK-norm: T = tokens * heads, C = D.
 struct RmsNormForward {
-  const float* x;  // [T, C]
-  const float* w;  // [C]
-  float* y;        // [T, C]; may alias x when the caller does not need x again
-  float* rstd;     // [T] or null
+  const float* x;    // [T, C]
+  const float* w;    // [C]
+  ProductRowsOut y;  // [T, C]; fp32 may alias x when the caller does not need x again
+  float* rstd;       // [T] or null
   int64_t T, C;
   float eps;
 };
@@ -189,7 +224,7 @@ struct AttentionBackward {
 // act = silu(gate) * up.
 struct SwigluForward {
   const float *gate, *up;  // [T, F]
-  float* act;              // [T, F]
+  ProductRowsOut act;      // [T, F]
   int64_t T, F;
 };
 struct SwigluBackward {
@@ -201,11 +236,11 @@ struct SwigluBackward {
 // The gate and up layers of an MLP and SwiGLU: the three ops in one, to the bit. Without `keep` nobody reads gate and up
 // later: a backend may use them as scratch or leave them alone.
 struct GatedForward {
-  const float* x;                    // [T, K]
+  ProductRows x;                     // [T, K]
   PackedMatrix w_gate, w_up;         // [F, K]
   const float *bias_gate, *bias_up;  // [F] or null
   float *gate, *up;                  // [T, F]
-  float* act;                        // [T, F]
+  ProductRowsOut act;                // [T, F]
   int64_t T;
   bool keep;
 };
@@ -304,6 +339,9 @@ class Ops {
   virtual void linear_forward(const LinearForward&) = 0;
   virtual void linear_backward_input(const LinearBackwardInput&) = 0;
   virtual void linear_backward_weight(const LinearBackwardWeight&) = 0;
+  virtual void linear_backward(const LinearBackward&) = 0;
+  // What products round their inputs to. ProductRows of a pass may have this dtype or be fp32.
+  virtual DType product_dtype() const = 0;
   virtual void low_rank_forward(const LowRankForward&) = 0;
   virtual void low_rank_backward(const LowRankBackward&) = 0;
   virtual void rms_norm_forward(const RmsNormForward&) = 0;

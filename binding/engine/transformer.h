@@ -74,13 +74,14 @@ struct LayerActivations {
 
 struct Activations {
   const LoraAdapter* adapter = nullptr;  // forward and backward run with it; null: the base model
+  DType product_dtype = DType::kF32;     // of what only products read: Ops::product_dtype(), with an adapter fp32
   bool training = false;                 // planned for a backward pass
   std::vector<LayerActivations> layers;
   float* x = nullptr;  // [T, C] residual stream after the last layer
   // Scratch of one layer.
-  float* normed = nullptr;           // [T, C]
+  ProductRowsOut normed;             // [T, C]
   float *k = nullptr, *v = nullptr;  // [T, G, D]
-  float* act = nullptr;              // [T, F]
+  ProductRowsOut act;                // [T, F]
 
   /// Arrays for T tokens whose pages the caller provides (set layers[l].pages before forward).
   void plan_inference(Arena& arena, const ModelShape& s, int64_t T);
@@ -88,6 +89,9 @@ struct Activations {
   void plan_scoring(Arena& arena, const ModelShape& s, DType kv_dtype, int64_t T, int64_t pages);
   /// Everything that backward needs, `pages` temporary pages per layer.
   void plan_training(Arena& arena, const ModelShape& s, DType kv_dtype, int64_t T, int64_t pages);
+
+ private:
+  ProductRowsOut take_product_rows(Arena& arena, int64_t T, int64_t width) const;
 };
 
 /// Scratch of the backward pass.
@@ -125,11 +129,11 @@ class Transformer {
                           const Activations& all, BackwardScratch& scratch) const;
   void mlp_backward(int64_t T, const LayerActivations& a, const LayerParameters& p, const Activations& all,
                     BackwardScratch& scratch) const;
-  void linear(const LoraAdapter* adapter, const float* x, int weight, int bias, const float* residual, float* y,
+  void linear(const LoraAdapter* adapter, ProductRows x, int weight, int bias, const float* residual, float* y,
               int64_t T) const;
-  void linear_backward(const LoraAdapter* adapter, const float* x, const float* dy, int weight, int bias, float* dx,
+  void linear_backward(const LoraAdapter* adapter, ProductRows x, const float* dy, int weight, int bias, float* dx,
                        bool accumulate, int64_t T) const;
-  void norm(const float* x, int weight, float* y, float* rstd, int64_t rows, int64_t width) const;
+  void norm(const float* x, int weight, ProductRowsOut y, float* rstd, int64_t rows, int64_t width) const;
   float attention_scale() const;
 
   const ModelShape& shape_;

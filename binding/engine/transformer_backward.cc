@@ -22,12 +22,12 @@ void BackwardScratch::plan(Arena& arena, const ModelShape& s, int64_t T) {
 }
 
 // dW += dy x^T, db += dy unless they are frozen; dx = dy W, or += with accumulate; then the adapter's share.
-void Transformer::linear_backward(const LoraAdapter* adapter, const float* x, const float* dy, int weight, int bias,
+void Transformer::linear_backward(const LoraAdapter* adapter, ProductRows x, const float* dy, int weight, int bias,
                                   float* dx, bool accumulate, int64_t T) const {
-  if (parameters_.trainable())
-    ops_.linear_backward_weight({x, dy, parameters_.gradient(weight), parameters_.vector_gradient(bias), T});
-  ops_.linear_backward_input({dy, parameters_.weight(weight), dx, T, accumulate});
-  if (adapter != nullptr) adapter->backward(ops_, weight, x, dy, dx, T);
+  const bool trains = parameters_.trainable();
+  ops_.linear_backward({x, dy, parameters_.weight(weight), trains ? parameters_.gradient(weight) : PackedMatrix{},
+                        trains ? parameters_.vector_gradient(bias) : nullptr, dx, T, accumulate});
+  if (adapter != nullptr) adapter->backward(ops_, weight, x.f32(), dy, dx, T);
 }
 
 void Transformer::backward(const TokenBatch& batch, Activations& all, BackwardScratch& scratch) const {

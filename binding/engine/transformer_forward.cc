@@ -77,11 +77,16 @@ WholeSequences::WholeSequences(const int32_t* ids, const int32_t* seq_starts, in
             sequence_map(q_start_.data(), kv_len_.data(), page_start_.data(), page_table_.data(), S)};
 }
 
+ProductRowsOut Activations::take_product_rows(Arena& arena, int64_t T, int64_t width) const {
+  const int64_t elements = T * product_stride(product_dtype, width);
+  return {arena.take_bytes(static_cast<size_t>(elements) * dtype_size(product_dtype)), product_dtype};
+}
+
 void Activations::plan_inference(Arena& arena, const ModelShape& s, int64_t T) {
   LayerActivations a{};
   x = arena.take<float>(T * s.C);
   a.x_in = a.x_mid = x;
-  normed = arena.take<float>(T * s.C);
+  normed = take_product_rows(arena, T, s.C);
   a.q = arena.take<float>(T * s.q_width());
   k = arena.take<float>(T * s.kv_width());
   v = arena.take<float>(T * s.kv_width());
@@ -92,7 +97,7 @@ void Activations::plan_inference(Arena& arena, const ModelShape& s, int64_t T) {
   a.attention = arena.take<float>(T * s.q_width());
   a.gate = arena.take<float>(T * s.F);
   a.up = arena.take<float>(T * s.F);
-  act = arena.take<float>(T * s.F);
+  act = take_product_rows(arena, T, s.F);
   layers.assign(static_cast<size_t>(s.L), a);
 }
 
@@ -104,10 +109,10 @@ void Activations::plan_scoring(Arena& arena, const ModelShape& s, DType kv_dtype
 
 void Activations::plan_training(Arena& arena, const ModelShape& s, DType kv_dtype, int64_t T, int64_t pages) {
   training = true;
-  normed = arena.take<float>(T * s.C);
+  normed = take_product_rows(arena, T, s.C);
   k = arena.take<float>(T * s.kv_width());
   v = arena.take<float>(T * s.kv_width());
-  act = arena.take<float>(T * s.F);
+  act = take_product_rows(arena, T, s.F);
   layers.assign(static_cast<size_t>(s.L), LayerActivations{});
   for (LayerActivations& a : layers) {
     a.x_in = arena.take<float>(T * s.C);
@@ -132,13 +137,13 @@ float Transformer::attention_scale() const {
   return static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape_.D)));
 }
 
-void Transformer::linear(const LoraAdapter* adapter, const float* x, int weight, int bias, const float* residual,
+void Transformer::linear(const LoraAdapter* adapter, ProductRows x, int weight, int bias, const float* residual,
                          float* y, int64_t T) const {
   ops_.linear_forward({x, parameters_.weight(weight), parameters_.vector(bias), residual, y, T});
-  if (adapter != nullptr) adapter->forward(ops_, weight, x, y, T);
+  if (adapter != nullptr) adapter->forward(ops_, weight, x.f32(), y, T);
 }
 
-void Transformer::norm(const float* x, int weight, float* y, float* rstd, int64_t rows, int64_t width) const {
+void Transformer::norm(const float* x, int weight, ProductRowsOut y, float* rstd, int64_t rows, int64_t width) const {
   ops_.rms_norm_forward({x, parameters_.vector(weight), y, rstd, rows, width, shape_.norm_eps});
 }
 

@@ -6,6 +6,7 @@
 // A tile's columns are of both matrices: eight of the gate, then the same eight of up, and so on. So a lane has an element
 // of the gate and its partner of up in neighbouring fragments, and needs no more registers than a plain product.
 // Roofline: 4 T F K flops, 2 (T K + 2 F K) + 4 T F bytes, 12 T F with gate and up.
+#include "kernels/bf16.cuh"
 #include "kernels/gemm_operands.cuh"
 #include "kernels/gemm_tile.cuh"
 #include "kernels/linear_gated.h"
@@ -33,7 +34,12 @@ __device__ __forceinline__ void linear_gated(const LinearGatedParams& p) {
                                              8 ==
                                          0;
   sums.each_twin([&](int row, int col, float(&gate)[2], float(&up)[2]) {
-    if (row >= rows || col >= columns) return;
+    if (row >= rows) return;
+    if (col >= columns) {
+      if (p.rounded != nullptr && f0 + col < p.rounded_stride)
+        *reinterpret_cast<uint32_t*>(p.rounded + (t0 + row) * p.rounded_stride + f0 + col) = 0;
+      return;
+    }
     const bool both = col + 1 < columns;
     if (p.bias_gate != nullptr) {
       gate[0] += p.bias_gate[f0 + col];
@@ -56,7 +62,11 @@ __device__ __forceinline__ void linear_gated(const LinearGatedParams& p) {
       store(p.gate, gate[0], gate[1]);
       store(p.up, up[0], up[1]);
     }
-    store(p.act, swiglu(gate[0], up[0]), swiglu(gate[1], up[1]));
+    const float first = swiglu(gate[0], up[0]), second = both ? swiglu(gate[1], up[1]) : 0.0f;
+    if (p.rounded != nullptr)
+      *reinterpret_cast<uint32_t*>(p.rounded + (t0 + row) * p.rounded_stride + f0 + col) = pack_bf16(first, second);
+    else
+      store(p.act, first, second);
   });
 }
 

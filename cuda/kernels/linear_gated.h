@@ -13,9 +13,10 @@ struct LinearGatedParams {
   const uint16_t *w_gate, *w_up;     // [F, K] bf16 panels
   const float *bias_gate, *bias_up;  // [F] or null
   float *gate, *up;                  // [T, F], both or neither
-  float* act;                        // [T, F]
+  float* act;                        // [T, F], or null and
+  uint16_t* rounded;                 // [T, rounded_stride] bf16, zero from column F on
   int64_t T;
-  int32_t F, K, x_stride;
+  int32_t F, K, x_stride, rounded_stride;
   int32_t tiles_m, tiles_n;  // of the kernel's shape
 };
 

@@ -6,6 +6,7 @@
 //
 // Bound by memory. Forward reads x from DRAM once (the second read hits L1) and writes y: 8 bytes an element. Backward
 // reads dy and x twice, in two kernels, and writes dx: 20 bytes, 24 when it accumulates.
+#include "kernels/bf16.cuh"
 #include "kernels/four.cuh"
 #include "kernels/lanes.cuh"
 #include "kernels/rms_norm.h"
@@ -32,7 +33,6 @@ __device__ __forceinline__ void normalise(const RmsNormParams& p, float* shared)
   if (row >= p.T) return;
   const int thread = threadIdx.x % kThreads;
   const float* x = p.x + row * p.C;
-  float* y = p.y + row * p.C;
   const bool wide = p.C % 4 == 0 && aligned(p.x, p.w, p.y);
   const float squares = add_row<kThreads>(p.C, thread, shared, [=](int c, Four* sum) {
     const Four four = load_four(x + c, p.C - c, wide);
@@ -40,13 +40,21 @@ __device__ __forceinline__ void normalise(const RmsNormParams& p, float* shared)
     for (int i = 0; i < 4; ++i) sum->v[i] = fmaf(four.v[i], four.v[i], sum->v[i]);
   });
   const float rstd = 1.0f / sqrtf(squares / static_cast<float>(p.C) + p.eps);
+  const int columns = p.rounded != nullptr ? p.stride : p.C;
 #pragma unroll 2
-  for (int c = 4 * thread; c < p.C; c += 4 * kThreads) {
-    Four four = load_four(x + c, p.C - c, wide);
-    const Four w = load_four(p.w + c, p.C - c, wide);
+  for (int c = 4 * thread; c < columns; c += 4 * kThreads) {
+    Four four{};
+    if (c < p.C) {
+      four = load_four(x + c, p.C - c, wide);
+      const Four w = load_four(p.w + c, p.C - c, wide);
 #pragma unroll
-    for (int i = 0; i < 4; ++i) four.v[i] = four.v[i] * rstd * w.v[i];
-    store_four(y + c, four, p.C - c, wide);
+      for (int i = 0; i < 4; ++i) four.v[i] = four.v[i] * rstd * w.v[i];
+    }
+    if (p.rounded != nullptr)
+      *reinterpret_cast<uint2*>(p.rounded + row * p.stride + c) =
+          make_uint2(pack_bf16(four.v[0], four.v[1]), pack_bf16(four.v[2], four.v[3]));
+    else
+      store_four(p.y + row * p.C + c, four, p.C - c, wide);
   }
   if (thread == 0 && p.rstd != nullptr) p.rstd[row] = rstd;
 }

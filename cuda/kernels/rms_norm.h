@@ -15,9 +15,10 @@ constexpr int kRmsSumColumns = 32;                  // columns of dw that one bl
 /// y = x * rstd * w, rstd = 1 / sqrt(mean(x^2) + eps).
 struct RmsNormParams {
   const float *x, *w;
-  float *y, *rstd;  // rstd may be null
+  float *y, *rstd;    // rstd may be null; y is null when it is rounded:
+  uint16_t* rounded;  // [T, stride] bf16, zero from column C on; or null
   int64_t T;
-  int32_t C;
+  int32_t C, stride;  // stride: a multiple of eight
   float eps;
 };
 /// dx (+)= rstd * (dy w - x rstd^2 mean(dy w x)).

@@ -8,25 +8,22 @@
 namespace toolgrad::cuda {
 namespace {
 
-void add_bias_gradient(Launcher& launcher, const LinearBackwardWeight& op) {
-  const int64_t N = op.dw.rows, parts = ceil_div(op.T, kBiasRows), columns = ceil_div(N, kBiasThreads);
-  const BiasGradientParams p{op.dy,
-                             launcher.scratch<float>(2, parts * N),
-                             op.db,
-                             op.T,
-                             static_cast<int32_t>(N),
-                             static_cast<int32_t>(columns)};
+void add_bias_gradient(Launcher& launcher, const float* dy, float* db, int64_t T, int64_t N) {
+  const int64_t parts = ceil_div(T, kBiasRows), columns = ceil_div(N, kBiasThreads);
+  const BiasGradientParams p{
+      dy, launcher.scratch<float>(2, parts * N), db, T, static_cast<int32_t>(N), static_cast<int32_t>(columns)};
   launcher.launch(kernels::bias_gradient_parts, {parts * columns}, p);
   launcher.launch(kernels::bias_gradient_sum, {columns}, p);
 }
 
 }  // namespace
 
-Bf16Rows to_bf16_rows(Launcher& launcher, int slot, const float* from, int64_t rows, int64_t width) {
+Bf16Rows to_bf16_rows(Launcher& launcher, int slot, ProductRows rows, int64_t count, int64_t width) {
   const int32_t stride = padded_stride(width);
-  uint16_t* to = launcher.scratch<uint16_t>(slot, rows * stride);
-  cast_rows(launcher, from, to, rows, width, stride);
-  return {to, rows, stride};
+  if (rows.dtype == DType::kBF16) return {static_cast<const uint16_t*>(rows.data), count, stride};
+  uint16_t* to = launcher.scratch<uint16_t>(slot, count * stride);
+  cast_rows(launcher, rows.f32(), to, count, width, stride);
+  return {to, count, stride};
 }
 
 void multiply_forward(Launcher& launcher, Bf16Rows x, PackedMatrix w, const float* bias, const float* residual,
@@ -95,11 +92,13 @@ void gated_forward(Launcher& launcher, const GatedForward& op) {
                             op.bias_up,
                             op.keep ? op.gate : nullptr,
                             op.keep ? op.up : nullptr,
-                            op.act,
+                            op.act.dtype == DType::kF32 ? op.act.f32() : nullptr,
+                            op.act.dtype == DType::kF32 ? nullptr : static_cast<uint16_t*>(op.act.data),
                             op.T,
                             static_cast<int32_t>(F),
                             static_cast<int32_t>(op.w_gate.cols),
                             x.stride,
+                            padded_stride(F),
                             0,
                             0};
   // Tiles are counted in columns of sums, of which a column of the result has two.
@@ -119,7 +118,18 @@ void linear_backward_weight(Launcher& launcher, const LinearBackwardWeight& op) 
   if (op.T <= 0 || op.dw.rows <= 0) return;
   multiply_weight(launcher, to_bf16_rows(launcher, 0, op.x, op.T, op.dw.cols),
                   to_bf16_rows(launcher, 1, op.dy, op.T, op.dw.rows), op.dw);
-  if (op.db != nullptr) add_bias_gradient(launcher, op);
+  if (op.db != nullptr) add_bias_gradient(launcher, op.dy, op.db, op.T, op.dw.rows);
+}
+
+void linear_backward(Launcher& launcher, const LinearBackward& op) {
+  const int64_t N = op.w.rows, K = op.w.cols;
+  if (op.T <= 0 || N <= 0 || K <= 0) return;
+  const Bf16Rows dy = to_bf16_rows(launcher, 1, op.dy, op.T, N);
+  if (op.dw.data != nullptr) {
+    multiply_weight(launcher, to_bf16_rows(launcher, 0, op.x, op.T, K), dy, op.dw);
+    if (op.db != nullptr) add_bias_gradient(launcher, op.dy, op.db, op.T, N);
+  }
+  multiply_input(launcher, dy, op.w, op.dx, op.accumulate);
 }
 
 }  // namespace toolgrad::cuda

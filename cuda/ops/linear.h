@@ -13,11 +13,11 @@ struct Bf16Rows {
   int32_t stride;
 };
 inline int32_t padded_stride(int64_t width) {
-  return static_cast<int32_t>(round_up(width, 8));
+  return static_cast<int32_t>(product_stride(DType::kBF16, width));
 }
 
-/// fp32 rows cast into the scratch slot.
-Bf16Rows to_bf16_rows(Launcher& launcher, int slot, const float* from, int64_t rows, int64_t width);
+/// Rows that are rounded already, or fp32 rows cast into the scratch slot.
+Bf16Rows to_bf16_rows(Launcher& launcher, int slot, ProductRows rows, int64_t count, int64_t width);
 
 /// y[t] = x[t] W^T (+ bias) (+ residual).
 void multiply_forward(Launcher& launcher, Bf16Rows x, PackedMatrix w, const float* bias, const float* residual,

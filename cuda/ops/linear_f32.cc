@@ -10,7 +10,7 @@ constexpr int kNarrowSlot = 0, kNarrowGradientSlot = 1;
 void forward(Launcher& launcher, const LinearForward& op, float scale) {
   if (op.T == 0) return;
   launcher.launch(kernels::linear_f32_forward, {ceil_div(op.T, kLinearF32Tile), ceil_div(op.w.rows, kLinearF32Tile)},
-                  {op.x, static_cast<const float*>(op.w.data), op.bias, op.residual, op.y, op.T,
+                  {op.x.f32(), static_cast<const float*>(op.w.data), op.bias, op.residual, op.y, op.T,
                    static_cast<int32_t>(op.w.rows), static_cast<int32_t>(op.w.cols), scale});
 }
 
@@ -43,7 +43,7 @@ void linear_f32_backward_weight(Launcher& launcher, const LinearBackwardWeight& 
   if (op.T == 0) return;
   const auto N = static_cast<int32_t>(op.dw.rows), K = static_cast<int32_t>(op.dw.cols);
   launcher.launch(kernels::linear_f32_backward_weight, {ceil_div(K, kLinearF32Tile), ceil_div(N, kLinearF32Tile)},
-                  {op.x, op.dy, static_cast<float*>(op.dw.data), op.T, N, K});
+                  {op.x.f32(), op.dy, static_cast<float*>(op.dw.data), op.T, N, K});
   if (op.db != nullptr)
     launcher.launch(kernels::linear_f32_backward_bias, {ceil_div(N, kLinearF32Threads)}, {op.dy, op.db, op.T, N});
 }

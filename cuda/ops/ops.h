@@ -54,6 +54,8 @@ void gated_forward(Launcher& launcher, const GatedForward& op);
 void linear_backward_input(Launcher& launcher, const LinearBackwardInput& op);
 /// linear_backward_weight.cu; the bits depend on how tokens are cut into calls.
 void linear_backward_weight(Launcher& launcher, const LinearBackwardWeight& op);
+/// Both, with dy rounded once.
+void linear_backward(Launcher& launcher, const LinearBackward& op);
 /// linear_f32.cu: weights in fp32 panels; the CPU's bits.
 void linear_f32_forward(Launcher& launcher, const LinearForward& op);
 void linear_f32_backward_input(Launcher& launcher, const LinearBackwardInput& op);

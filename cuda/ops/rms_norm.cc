@@ -16,8 +16,11 @@ void launch_rows(Launcher& launcher, const Kernel<Params>& warp, const Kernel<Pa
 
 void rms_norm_forward(Launcher& launcher, const RmsNormForward& op) {
   if (op.T == 0) return;
-  launch_rows<RmsNormParams>(launcher, kernels::rms_norm_rows_warp, kernels::rms_norm_rows_block,
-                             {op.x, op.w, op.y, op.rstd, op.T, static_cast<int32_t>(op.C), op.eps});
+  const bool rounded = op.y.dtype == DType::kBF16;
+  launch_rows<RmsNormParams>(
+      launcher, kernels::rms_norm_rows_warp, kernels::rms_norm_rows_block,
+      {op.x, op.w, rounded ? nullptr : op.y.f32(), op.rstd, rounded ? static_cast<uint16_t*>(op.y.data) : nullptr, op.T,
+       static_cast<int32_t>(op.C), static_cast<int32_t>(product_stride(DType::kBF16, op.C)), op.eps});
 }
 
 void rms_norm_backward(Launcher& launcher, const RmsNormBackward& op) {

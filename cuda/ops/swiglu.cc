@@ -6,7 +6,14 @@ namespace toolgrad::cuda {
 void swiglu_forward(Launcher& launcher, const SwigluForward& op) {
   const int64_t n = op.T * op.F;
   if (n == 0) return;
-  launcher.launch(kernels::swiglu_act, {ceil_div(n, kSwigluPerBlock)}, {op.gate, op.up, op.act, n});
+  if (op.act.dtype == DType::kBF16) {
+    const int64_t stride = product_stride(DType::kBF16, op.F);
+    launcher.launch(kernels::swiglu_act_rounded, {ceil_div(op.T * stride, kSwigluPerBlock)},
+                    {op.gate, op.up, static_cast<uint16_t*>(op.act.data), op.T, static_cast<int32_t>(op.F),
+                     static_cast<int32_t>(stride)});
+    return;
+  }
+  launcher.launch(kernels::swiglu_act, {ceil_div(n, kSwigluPerBlock)}, {op.gate, op.up, op.act.f32(), n});
 }
 
 void swiglu_backward(Launcher& launcher, const SwigluBackward& op) {

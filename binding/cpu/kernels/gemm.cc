@@ -17,7 +17,7 @@ void forward_task(const LinearForward& op, int64_t row0, int64_t row1, int64_t p
   const int64_t K = op.w.cols, N = op.w.rows, rows = row1 - row0;
   const int group = group_panels(rows);
   const W* w = static_cast<const W*>(op.w.data);
-  const float* x = op.x + row0 * K;
+  const float* x = op.x.f32() + row0 * K;
   for (int64_t p = panel0; p < panel1; p += group) {
     const int panels = static_cast<int>(at_most(group, panel1 - p));
     const int64_t n0 = p * kPanelRows, columns = at_most(panels * kPanelRows, N - n0);

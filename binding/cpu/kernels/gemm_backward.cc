@@ -75,8 +75,9 @@ void linear_backward_weight(const LinearBackwardWeight& op, ThreadPool& pool, Sc
     const int64_t n0 = group * step, columns = at_most(step, N - n0);
     const int64_t k0 = K * part / parts, k1 = K * (part + 1) / parts;
     float* dw = static_cast<float*>(op.dw.data) + n0 * K;
-    backward_weight_block(op.x, K, op.dy + n0, N, op.T, dw, K, k0, k1, static_cast<int>(div_up(columns, kPanelRows)),
-                          columns, wide + worker * kWideFloats, padded + worker * padded_floats(K));
+    backward_weight_block(op.x.f32(), K, op.dy + n0, N, op.T, dw, K, k0, k1,
+                          static_cast<int>(div_up(columns, kPanelRows)), columns, wide + worker * kWideFloats,
+                          padded + worker * padded_floats(K));
     if (part == 0 && op.db != nullptr) add_bias_gradient(op, n0, n0 + columns);
   };
   if (whole)

@@ -22,7 +22,7 @@ TOOLGRAD_INLINE float sum_over(int64_t C, F&& f) {
 void forward_rows(const RmsNormForward& op, int64_t begin, int64_t end) {
   for (int64_t t = begin; t < end; ++t) {
     const float* x = op.x + t * op.C;
-    float* y = op.y + t * op.C;
+    float* y = op.y.f32() + t * op.C;
     const float squares = sum_over(op.C, [x](int64_t c, int n, Vec sum) {
       const Vec v = load_lanes(x + c, n);
       return fma(v, v, sum);

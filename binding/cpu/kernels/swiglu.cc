@@ -27,7 +27,7 @@ void run_elements(ThreadPool& pool, int64_t count, F&& f) {
 void swiglu_forward(const SwigluForward& op, ThreadPool& pool, Scratch&) {
   run_elements(pool, op.T * op.F, [&](int64_t i, int n) {
     const Vec gate = load_lanes(op.gate + i, n);
-    store_lanes(op.act + i, gate * sigmoid(gate) * load_lanes(op.up + i, n), n);
+    store_lanes(op.act.f32() + i, gate * sigmoid(gate) * load_lanes(op.up + i, n), n);
   });
 }
 
