@@ -59,10 +59,12 @@ Floats fused(Gpu& gpu, Ops& cpu, const Problem& p, Tile tile, bool keep, Placeme
                                          keep ? gate.data() : nullptr,
                                          keep ? up.data() : nullptr,
                                          act.data(),
+                                         nullptr,
                                          T,
                                          static_cast<int32_t>(F),
                                          static_cast<int32_t>(K),
                                          rows.stride,
+                                         0,
                                          0,
                                          0};
     if (tile == Tile::kWide)
