@@ -8,6 +8,7 @@
 
 #include "bundle.h"
 #include "engine/error.h"
+#include "images.h"
 
 namespace toolgrad::cuda {
 namespace {
@@ -127,15 +128,8 @@ void CudaDevice::load_kernels() {
   functions_.assign(std::size(kKernels), nullptr);
   for (size_t m = 0; m < bundle.count; ++m) {
     const PtxModule& source = bundle.modules[m];
-    char log[4096] = "";
-    cu::JitOption options[] = {cu::kJitErrorLogBuffer, cu::kJitErrorLogBufferSizeBytes};
-    void* values[] = {log, reinterpret_cast<void*>(sizeof log)};
-    cu::Module module = nullptr;
-    const cu::Result loaded = driver->ModuleLoadDataEx(&module, source.text, 2, options, values);
-    if (loaded != cu::kSuccess) {
-      log[sizeof log - 1] = '\0';
-      check(loaded, std::string("loading the kernels of ") + source.name + (log[0] == '\0' ? "" : ": ") + log);
-    }
+    const auto [module, image] = load_image(driver, source, facts_.sm, facts_.name);
+    facts_.images.push_back({source.name, image});
     modules_.push_back(module);
     for (const KernelInfo& kernel : kKernels) {
       if (std::strcmp(kernel.module, source.name) != 0) continue;

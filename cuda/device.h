@@ -27,6 +27,11 @@ struct DeviceFacts {
   int64_t shared_bytes_optin = 0;
   std::string driver;   // version of the CUDA interface
   std::string library;  // the file it was loaded from
+  // Of an opened device only.
+  struct Image {
+    std::string module, image;  // "sample", "PTX 7.4"
+  };
+  std::vector<Image> images;  // which image of each module was loaded
 };
 
 /// Every GPU that the driver sees. Error{"ERR_NO_CUDA"} without a driver.
