@@ -17,6 +17,7 @@ constexpr size_t kHalfBytes = 4u << 20;      // of the pinned ring
 constexpr size_t kLandingBytes = 64u << 10;  // downloads up to this size land in pinned memory
 constexpr int kScratchSlots = 8;
 constexpr int kOldestSm = 80;
+constexpr size_t kMostGraphs = 64;  // one for each number of sequences in a step, and each 512 tokens of the longest
 constexpr int64_t kMostBlocks[] = {2147483647, 65535, 65535};
 constexpr int kSharedWithoutOptIn = 48 * 1024;
 
@@ -67,11 +68,23 @@ std::string shape_of(const KernelInfo& kernel, Grid grid) {
          " bytes of shared memory>>>";
 }
 
+bool variable_is(const char* name, const char* value) {
+  const char* found = std::getenv(name);
+  return found != nullptr && std::strcmp(found, value) == 0;
+}
+
 cu::DevicePtr pointer(const void* at) {
   return reinterpret_cast<cu::DevicePtr>(at);
 }
 
 }  // namespace
+
+CudaDevice::CudaDevice(std::shared_ptr<const Driver> driver)
+    : driver_(std::move(driver)), graphs_(kMostGraphs, [this](cu::GraphExec graph) {
+        // Its last launch may be under way. Of a lost device there is nothing to destroy.
+        if (context_ != nullptr && (*driver_)->StreamSynchronize(stream_) == cu::kSuccess)
+          (*driver_)->GraphExecDestroy(graph);
+      }) {}
 
 std::vector<DeviceFacts> list_devices() {
   const std::shared_ptr<const Driver> driver = Driver::open();
@@ -103,8 +116,13 @@ void CudaDevice::start(int ordinal) {
     throw Error("ERR_NO_CUDA", "Expected a GPU of compute capability 8.0 or later (Ampere) but " + facts_.name +
                                    " has " + std::to_string(facts_.sm / 10) + "." + std::to_string(facts_.sm % 10));
   numbers_ = {facts_.sm, facts_.multiprocessors, facts_.shared_bytes_optin};
-  const char* debug = std::getenv("TOOLGRAD_CUDA_SYNC");
-  synchronous_ = debug != nullptr && std::strcmp(debug, "1") == 0;
+  synchronous_ = variable_is("TOOLGRAD_CUDA_SYNC", "1");
+#if TOOLGRAD_CLEARS_PADDING
+  makes_graphs_ = !synchronous_ && !variable_is("TOOLGRAD_CUDA_GRAPHS", "0") && driver->StreamBeginCapture != nullptr &&
+                  driver->StreamEndCapture != nullptr && driver->GraphInstantiate != nullptr &&
+                  driver->GraphLaunch != nullptr && driver->GraphExecDestroy != nullptr &&
+                  driver->GraphDestroy != nullptr;
+#endif
   check(driver->DevicePrimaryCtxRetain(&context_, device_), "cuDevicePrimaryCtxRetain");
   enter();
   facts_.free_bytes = free_bytes();
@@ -157,6 +175,7 @@ CudaDevice::~CudaDevice() {
   const Driver& driver = *driver_;
   if (driver->CtxSetCurrent(context_) == cu::kSuccess) {
     if (stream_ != nullptr) driver->StreamSynchronize(stream_);
+    graphs_.clear();
     for (const Block& block : scratch_) {
       if (block.pointer != 0) driver->MemFree(block.pointer);
     }
@@ -170,6 +189,7 @@ CudaDevice::~CudaDevice() {
     driver->CtxSetCurrent(nullptr);
   }
   driver->DevicePrimaryCtxRelease(device_);
+  context_ = nullptr;
 }
 
 void CudaDevice::enter() {
@@ -199,11 +219,13 @@ int64_t CudaDevice::free_bytes() {
 }
 
 void CudaDevice::synchronize() {
+  end_recording();
   enter();
   check((*driver_)->StreamSynchronize(stream_), "cuStreamSynchronize");
 }
 
 void* CudaDevice::allocate(size_t bytes, const std::string& what) {
+  end_recording();
   enter();
   cu::DevicePtr at = 0;
   const cu::Result result = (*driver_)->MemAlloc(&at, bytes);
@@ -225,17 +247,20 @@ void CudaDevice::release(void* block, size_t) noexcept {
 
 void CudaDevice::zero(void* to, size_t bytes) {
   if (bytes == 0) return;
+  if (recording_) return written_.add(Recording::Fill{pointer(to), bytes});
   enter();
   check((*driver_)->MemsetD8Async(pointer(to), 0, bytes, stream_), "cuMemsetD8Async");
 }
 
 void CudaDevice::copy(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
+  if (recording_) return written_.add(Recording::Copy{pointer(to), pointer(from), bytes});
   enter();
   check((*driver_)->MemcpyDtoDAsync(pointer(to), pointer(from), bytes, stream_), "cuMemcpyDtoDAsync");
 }
 
 void CudaDevice::upload(void* to, const void* from_host, size_t bytes) {
+  end_recording();
   enter();
   const auto* source = static_cast<const std::byte*>(from_host);
   for (size_t done = 0; done < bytes;) {
@@ -260,6 +285,7 @@ void CudaDevice::upload(void* to, const void* from_host, size_t bytes) {
 
 void CudaDevice::download(void* to_host, const void* from, size_t bytes) {
   if (bytes == 0) return;
+  end_recording();
   enter();
   const bool small = bytes <= kLandingBytes;
   void* landing = small ? static_cast<void*>(landing_) : to_host;
@@ -269,13 +295,18 @@ void CudaDevice::download(void* to_host, const void* from, size_t bytes) {
 }
 
 void CudaDevice::enqueue(const KernelInfo& kernel, Grid grid, void* parameters) {
-  enter();
   const int64_t blocks[] = {grid.x, grid.y, grid.z};
   for (int axis = 0; axis < 3; ++axis) {
     if (blocks[axis] >= 1 && blocks[axis] <= kMostBlocks[axis]) continue;
     throw Error("ERR_CUDA_LAUNCH", shape_of(kernel, grid) + ": expected 1 to " + std::to_string(kMostBlocks[axis]) +
                                        " blocks along " + "xyz"[axis]);
   }
+  if (recording_) return written_.add(kernel, grid, parameters);
+  enter();
+  queue_launch(kernel, grid, parameters);
+}
+
+void CudaDevice::queue_launch(const KernelInfo& kernel, Grid grid, void* parameters) {
   void* values[] = {parameters};
   const auto size = [](int64_t n) { return static_cast<unsigned>(n); };
   check(
@@ -291,6 +322,7 @@ void* CudaDevice::scratch_bytes(int slot, size_t bytes) {
                 "scratch: expected a slot below " + std::to_string(kScratchSlots) + ", found " + std::to_string(slot));
   Block& block = scratch_[static_cast<size_t>(slot)];
   if (block.bytes < bytes) {
+    end_recording();  // its launches may use the old block
     if (block.pointer != 0) {
       enter();
       synchronize();
