@@ -15,19 +15,10 @@ namespace {
 
 constexpr size_t kHalfBytes = 4u << 20;      // of the pinned ring
 constexpr size_t kLandingBytes = 64u << 10;  // downloads up to this size land in pinned memory
-constexpr int kScratchSlots = 8;
 constexpr int kOldestSm = 80;
 constexpr size_t kMostGraphs = 64;  // one for each number of sequences in a step, and each 512 tokens of the longest
 constexpr int64_t kMostBlocks[] = {2147483647, 65535, 65535};
 constexpr int kSharedWithoutOptIn = 48 * 1024;
-
-std::string size_text(int64_t bytes) {
-  const bool large = bytes >= int64_t{1} << 30;
-  char text[32];
-  std::snprintf(text, sizeof text, large ? "%.1f GiB" : "%.3f MiB",
-                static_cast<double>(bytes) / (large ? 1 << 30 : 1 << 20));
-  return text;
-}
 
 int attribute(const Driver& driver, cu::DeviceAttribute which, cu::Device device) {
   int value = 0;
@@ -127,12 +118,12 @@ void CudaDevice::start(int ordinal) {
   enter();
   facts_.free_bytes = free_bytes();
   check(driver->StreamCreate(&stream_, cu::kStreamNonBlocking), "cuStreamCreate");
+  find_pool();
   for (Half& half : ring_) {
     check(driver->MemHostAlloc(reinterpret_cast<void**>(&half.data), kHalfBytes, 0), "cuMemHostAlloc");
     check(driver->EventCreate(&half.passed, cu::kEventDisableTiming), "cuEventCreate");
   }
   check(driver->MemHostAlloc(reinterpret_cast<void**>(&landing_), kLandingBytes, 0), "cuMemHostAlloc");
-  scratch_.resize(kScratchSlots);
   load_kernels();
 }
 
@@ -176,8 +167,10 @@ CudaDevice::~CudaDevice() {
   if (driver->CtxSetCurrent(context_) == cu::kSuccess) {
     if (stream_ != nullptr) driver->StreamSynchronize(stream_);
     graphs_.clear();
-    for (const Block& block : scratch_) {
-      if (block.pointer != 0) driver->MemFree(block.pointer);
+    for (const Block& block : scratch_) release(reinterpret_cast<void*>(block.pointer), block.bytes);
+    if (pool_ != nullptr) {
+      if (stream_ != nullptr) driver->StreamSynchronize(stream_);
+      driver->MemPoolTrimTo(pool_, 0);
     }
     for (const Half& half : ring_) {
       if (half.passed != nullptr) driver->EventDestroy(half.passed);
@@ -211,38 +204,10 @@ void CudaDevice::check(cu::Result result, const std::string& what) {
   driver_->check(result, what);
 }
 
-int64_t CudaDevice::free_bytes() {
-  enter();
-  size_t free = 0, total = 0;
-  check((*driver_)->MemGetInfo(&free, &total), "cuMemGetInfo");
-  return static_cast<int64_t>(free);
-}
-
 void CudaDevice::synchronize() {
   end_recording();
   enter();
   check((*driver_)->StreamSynchronize(stream_), "cuStreamSynchronize");
-}
-
-void* CudaDevice::allocate(size_t bytes, const std::string& what) {
-  end_recording();
-  enter();
-  cu::DevicePtr at = 0;
-  const cu::Result result = (*driver_)->MemAlloc(&at, bytes);
-  if (result == cu::kOutOfMemory)
-    throw Error("ERR_OUT_OF_MEMORY",
-                "Expected " + size_text(static_cast<int64_t>(bytes)) + " of memory on " + facts_.name + " for " + what +
-                    " but " + size_text(free_bytes()) + " of " + size_text(facts_.memory_bytes) +
-                    " are free; use fewer tokens per micro-batch, fewer KV pages or a smaller model");
-  check(result, "cuMemAlloc of " + std::to_string(bytes) + " bytes for " + what);
-  void* block = reinterpret_cast<void*>(at);
-  zero(block, bytes);
-  return block;
-}
-
-// From any thread, also after the device was lost: then there is nothing to give back.
-void CudaDevice::release(void* block, size_t) noexcept {
-  if ((*driver_)->CtxSetCurrent(context_) == cu::kSuccess) (*driver_)->MemFree(pointer(block));
 }
 
 void CudaDevice::zero(void* to, size_t bytes) {
@@ -314,27 +279,6 @@ void CudaDevice::queue_launch(const KernelInfo& kernel, Grid grid, void* paramet
                                size(kernel.threads), 1, 1, size(kernel.shared_bytes), stream_, values, nullptr),
       "launching " + shape_of(kernel, grid));
   if (synchronous_) check((*driver_)->StreamSynchronize(stream_), "running " + shape_of(kernel, grid));
-}
-
-void* CudaDevice::scratch_bytes(int slot, size_t bytes) {
-  if (slot < 0 || slot >= kScratchSlots)
-    throw Error("ERR_SCRATCH",
-                "scratch: expected a slot below " + std::to_string(kScratchSlots) + ", found " + std::to_string(slot));
-  Block& block = scratch_[static_cast<size_t>(slot)];
-  if (block.bytes < bytes) {
-    end_recording();  // its launches may use the old block
-    if (block.pointer != 0) {
-      enter();
-      synchronize();
-      check((*driver_)->MemFree(block.pointer), "cuMemFree");
-      block = Block{};
-    }
-    enter();
-    cu::DevicePtr at = 0;
-    check((*driver_)->MemAlloc(&at, bytes), "cuMemAlloc of " + std::to_string(bytes) + " bytes of scratch");
-    block = {at, bytes};
-  }
-  return reinterpret_cast<void*>(block.pointer);
 }
 
 }  // namespace toolgrad::cuda

@@ -61,7 +61,11 @@ class CudaDevice final : public Launcher {
   CudaDevice& operator=(const CudaDevice&) = delete;
 
   const DeviceFacts& facts() const { return facts_; }
+  /// Bytes that can be allocated, what the pool keeps for that among them.
   int64_t free_bytes();
+  /// Whether blocks come from the driver's memory pool: allocated and freed in the order of the stream, without waiting.
+  /// Otherwise by cuMemAlloc and cuMemFree, which wait for all queued work.
+  bool pooled() const { return pool_ != nullptr; }
   void synchronize();
   /// Whether recorded() makes graphs: not with TOOLGRAD_CUDA_GRAPHS=0 or TOOLGRAD_CUDA_SYNC=1, and not with a driver
   /// that has none.
@@ -86,7 +90,10 @@ class CudaDevice final : public Launcher {
   explicit CudaDevice(std::shared_ptr<const Driver> driver);
   void start(int ordinal);
   void load_kernels();
-  void enter();  // context current on this thread, device not lost
+  void find_pool();
+  cu::DevicePtr take(size_t bytes, cu::Result* result);
+  int64_t kept_by_pool();  // reserved, not in use
+  void enter();            // context current on this thread, device not lost
   void check(cu::Result result, const std::string& what);
   void enqueue(const KernelInfo& kernel, Grid grid, void* parameters) override;
   void* scratch_bytes(int slot, size_t bytes) override;
@@ -114,6 +121,8 @@ class CudaDevice final : public Launcher {
   cu::Device device_ = 0;
   cu::Context context_ = nullptr;
   cu::Stream stream_ = nullptr;
+  cu::MemPool pool_ = nullptr;  // the device's own; null: plain allocation
+  std::mutex capture_mutex_;    // of the stream: a block released meanwhile would be freed by the graph
   std::vector<cu::Module> modules_;
   std::vector<cu::Function> functions_;  // by manifest index
   std::vector<Block> scratch_;

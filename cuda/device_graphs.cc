@@ -69,7 +69,8 @@ void CudaDevice::run_recording() {
 
 cu::GraphExec CudaDevice::graph_of_recording() {
   const Driver& driver = *driver_;
-  // Of this thread only: any other may free memory meanwhile.
+  const std::lock_guard lock(capture_mutex_);
+  // Of this thread only: others may use the driver meanwhile.
   check(driver->StreamBeginCapture(stream_, cu::kCaptureThreadLocal), "cuStreamBeginCapture");
   cu::Graph graph = nullptr;
   try {

@@ -38,12 +38,12 @@ Napi::Value cuda_devices(const Napi::CallbackInfo& info) {
       });
 }
 
-// cudaOpen(ordinal): opens the GPU as a model would; promise of {images, graphs}: which image of each module of kernels was
-// loaded ({module, image}), and whether recorded steps become graphs. Rejects with the reason when it cannot be used.
+// cudaOpen(ordinal): opens the GPU as a model would; promise of {images, pooled, graphs}: which image of each module of
+// kernels was loaded ({module, image}), whether memory comes from the driver's pool, and whether recorded steps become graphs. Rejects with the reason when it cannot be used.
 Napi::Value cuda_open(const Napi::CallbackInfo& info) {
   struct Found {
     std::vector<cuda::DeviceFacts::Image> images;
-    bool graphs = false;
+    bool pooled = false, graphs = false;
   };
   const int ordinal = info[0].As<Napi::Number>().Int32Value();
   auto found = std::make_shared<Found>();
@@ -51,7 +51,7 @@ Napi::Value cuda_open(const Napi::CallbackInfo& info) {
       info.Env(),
       [found, ordinal] {
         const auto device = cuda::CudaDevice::open(ordinal);
-        *found = {device->facts().images, device->makes_graphs()};
+        *found = {device->facts().images, device->pooled(), device->makes_graphs()};
       },
       [found](Napi::Env env) {
         const std::vector<cuda::DeviceFacts::Image>& images = found->images;
@@ -64,6 +64,7 @@ Napi::Value cuda_open(const Napi::CallbackInfo& info) {
         }
         auto result = Napi::Object::New(env);
         result.Set("images", list);
+        result.Set("pooled", found->pooled);
         result.Set("graphs", found->graphs);
         return result;
       },

@@ -21,13 +21,13 @@ export function doctorCommand(program: Command, exit: (code: number) => void): v
 
 /** What opening the GPU found: the images of its kernels, and how decoding steps reach it. */
 async function gpuFacts(ordinal: number): Promise<string> {
-  const { images, graphs } = await job('doctor', () => native().cudaOpen(ordinal));
+  const { images, pooled, graphs } = await job('doctor', () => native().cudaOpen(ordinal));
   const modules = new Map<string, string[]>();
   for (const { module, image } of images) modules.set(image, [...(modules.get(image) ?? []), module]);
   const kernels = [...modules].map(([image, names]) =>
     modules.size === 1 ? `all ${names.length} modules as ${image}` : `${names.join(', ')} as ${image}`,
   );
-  return `kernels: ${kernels.join('; ')}. Decoding steps: ${graphs ? 'replayed as graphs' : 'launch by launch'}`;
+  return `kernels: ${kernels.join('; ')}. Memory: ${pooled ? "from the driver's pool" : 'block by block'}. Decoding steps: ${graphs ? 'replayed as graphs' : 'launch by launch'}`;
 }
 
 /** Prints the findings; true when a run can work here. */

@@ -90,6 +90,8 @@ export interface NativeCudaDevice {
 export interface NativeCudaFacts {
   /** Which image of each module of kernels the driver took: "PTX 7.4", "cubin sm_80". */
   readonly images: readonly { readonly module: string; readonly image: string }[];
+  /** Whether memory comes from the driver's pool. */
+  readonly pooled: boolean;
   /** Whether decoding steps are replayed as graphs. */
   readonly graphs: boolean;
 }

@@ -27,13 +27,19 @@ inline bool set_simulator(const char* key, const char* value) {
   return set != nullptr && set(key, value) == 0;
 }
 
+/// The simulated device's report as of now; empty on a real GPU.
+inline std::string simulator_report() {
+  const auto report = simulator_function<size_t (*)(char*, size_t)>("cudasim_report");
+  if (report == nullptr) return "";
+  std::string text(report(nullptr, 0) + 4096, '\0');
+  text.resize(report(text.data(), text.size()) - 1);
+  return text;
+}
+
 /// How often each entry point was called so far; empty on a real GPU.
 inline std::map<std::string, int64_t> all_driver_calls() {
   std::map<std::string, int64_t> calls;
-  const auto report = simulator_function<size_t (*)(char*, size_t)>("cudasim_report");
-  if (report == nullptr) return calls;
-  std::string text(report(nullptr, 0) + 4096, '\0');
-  report(text.data(), text.size());
+  const std::string text = simulator_report();
   // "calls": {"cuInit": 1, "cuLaunchKernel": 2}
   size_t at = text.find("\"calls\": {");
   if (at == std::string::npos) return calls;

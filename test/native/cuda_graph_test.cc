@@ -1,7 +1,11 @@
 // Decoding steps replayed as graphs against the same steps launch by launch: bits, how often, how many calls of the driver,
 // and what happens when a graph cannot be made or fails. The cache of graphs by itself comes last.
+#include <algorithm>
+#include <atomic>
 #include <cstdio>
+#include <limits>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cuda_control.h"
@@ -222,6 +226,36 @@ void test_other_memory() {
   check(run(true) == run(false), "two models and caches on one device, arenas that grow: never another's graph");
 }
 
+/// Another thread releases blocks while steps are being captured; none of that may become part of a graph.
+void test_releases_meanwhile() {
+  Written expected, written;
+  for (const bool graphs : {false, true}) {
+    GpuModel gpu(graphs);
+    std::vector<void*> blocks;
+    for (int i = 0; i < 3000; ++i) blocks.push_back(gpu.device->allocate(256, "a block"));
+    std::atomic<bool> started = false;
+    std::thread other([&] {
+      started = true;
+      for (void* block : blocks) {
+        gpu.device->release(block, 256);
+        std::this_thread::yield();
+      }
+    });
+    while (!started) std::this_thread::yield();
+    for (int i = 0; i < 3; ++i) {
+      Written part = generate(gpu);
+      if (i == 0) (graphs ? written : expected) = std::move(part);
+    }
+    other.join();
+    gpu.device->synchronize();
+  }
+  const std::string report = simulator_report();
+  const size_t failed = report.find("\"failed_calls\""),
+               freed = report.find("cuMemFree", std::min(failed, report.size()));
+  check(written == expected && freed == std::string::npos,
+        "blocks that another thread releases meanwhile are freed, and no part of a graph");
+}
+
 void test_failures() {
   if (!set_simulator("fail", "")) return;
   const auto start = [](GpuModel& gpu, KvCache& cache) {
@@ -343,6 +377,7 @@ int main() {
   test_weights();
   test_other_memory();
   test_not_finite();
+  test_releases_meanwhile();
   test_failures();
   test_cache();
   return finish();
