@@ -1,7 +1,8 @@
 # Finds nvcc, says in exactly one line what follows from it, and makes the kernels' PTX part of the build. Sets
 # TOOLGRAD_HAVE_NVCC, and TOOLGRAD_PTX_SOURCES: what puts the texts into a library (an empty bundle without nvcc).
 #
-# nvcc makes PTX only (compute_80); the driver assembles it for the GPU at hand. nvcc 13 writes `.version 9.0`, which only
+# nvcc makes PTX (compute_80), which the driver assembles for the GPU at hand; TOOLGRAD_CUBINS names GPUs ("80;86;89;90;120")
+# whose machine code is made from that PTX now and goes into the binary beside it. nvcc 13 writes `.version 9.0`, which only
 # drivers from R580 read; nothing in our PTX is newer than 7.4 (R470), so cmake/lower-ptx.cmake rewrites that line.
 # -fmad=false: no product and sum become one operation unless the source says so, so the bits are those of the source.
 if(NOT TOOLGRAD_CUDA MATCHES "^(AUTO|ON|OFF)$")
@@ -30,10 +31,25 @@ else()
   endif()
 endif()
 
+foreach(sm ${TOOLGRAD_CUBINS})
+  if(NOT sm MATCHES "^[0-9]+$" OR sm LESS 80)
+    message(FATAL_ERROR "TOOLGRAD_CUBINS: expected compute capabilities from 80 without a dot, such as \"80;89\", "
+                        "found \"${TOOLGRAD_CUBINS}\"")
+  endif()
+endforeach()
+
+# An assembler file that holds the bytes of `file` as `symbol`, ended by a zero byte.
+function(toolgrad_hold file symbol holder)
+  file(CONFIGURE OUTPUT ${holder} CONTENT
+".section .rodata\n.balign 16\n.global ${symbol}\n.hidden ${symbol}\n${symbol}:\n.incbin \"${file}\"\n.byte 0\n.section .note.GNU-stack,\"\",%progbits\n")
+  set_source_files_properties(${holder} PROPERTIES OBJECT_DEPENDS ${file})
+endfunction()
+
 set(TOOLGRAD_PTX_SOURCES "")
 set(ptx_folder ${CMAKE_BINARY_DIR}/ptx)
 set(ptx_declarations "")
 set(ptx_entries "")
+set(cubin_arrays "")
 set(ptx_count 0)
 if(TOOLGRAD_HAVE_NVCC)
   enable_language(ASM)
@@ -51,12 +67,32 @@ if(TOOLGRAD_HAVE_NVCC)
       COMMENT "PTX of ${name}.cu"
       VERBATIM)
     set(holder ${ptx_folder}/${name}.S)
-    file(CONFIGURE OUTPUT ${holder} CONTENT
-".section .rodata\n.global toolgrad_ptx_${name}\n.hidden toolgrad_ptx_${name}\ntoolgrad_ptx_${name}:\n.incbin \"${ptx}\"\n.byte 0\n.section .note.GNU-stack,\"\",%progbits\n")
-    set_source_files_properties(${holder} PROPERTIES OBJECT_DEPENDS ${ptx})
+    toolgrad_hold(${ptx} toolgrad_ptx_${name} ${holder})
     list(APPEND TOOLGRAD_PTX_SOURCES ${holder})
     string(APPEND ptx_declarations "extern \"C\" const char toolgrad_ptx_${name}[] __attribute__((visibility(\"hidden\")));\n")
-    string(APPEND ptx_entries "    {\"${name}\", toolgrad_ptx_${name}},\n")
+    set(cubins "")
+    set(cubin_count 0)
+    foreach(sm ${TOOLGRAD_CUBINS})
+      set(cubin ${ptx_folder}/${name}.sm_${sm}.cubin)
+      set(symbol toolgrad_cubin_${name}_${sm})
+      add_custom_command(
+        OUTPUT ${cubin}
+        COMMAND ${CMAKE_CUDA_COMPILER} -cubin -arch=sm_${sm} -o ${cubin} ${ptx}
+        DEPENDS ${ptx}
+        COMMENT "Machine code of ${name}.cu for sm_${sm}"
+        VERBATIM)
+      toolgrad_hold(${cubin} ${symbol} ${ptx_folder}/${name}.sm_${sm}.S)
+      list(APPEND TOOLGRAD_PTX_SOURCES ${ptx_folder}/${name}.sm_${sm}.S)
+      string(APPEND ptx_declarations "extern \"C\" const char ${symbol}[] __attribute__((visibility(\"hidden\")));\n")
+      string(APPEND cubins "{${sm}, ${symbol}}, ")
+      math(EXPR cubin_count "${cubin_count} + 1")
+    endforeach()
+    if(cubin_count GREATER 0)
+      string(APPEND cubin_arrays "constexpr Cubin kCubins_${name}[] = {${cubins}};\n")
+      string(APPEND ptx_entries "    {\"${name}\", toolgrad_ptx_${name}, kCubins_${name}, ${cubin_count}},\n")
+    else()
+      string(APPEND ptx_entries "    {\"${name}\", toolgrad_ptx_${name}},\n")
+    endif()
     math(EXPR ptx_count "${ptx_count} + 1")
   endforeach()
 endif()
@@ -70,7 +106,7 @@ file(CONFIGURE OUTPUT ${ptx_folder}/bundle.cc CONTENT
 ${ptx_declarations}
 namespace toolgrad::cuda {
 namespace {
-constexpr PtxModule kModules[] = {
+${cubin_arrays}constexpr PtxModule kModules[] = {
 ${ptx_entries}};
 }  // namespace
 

@@ -62,10 +62,15 @@ class CudaOps final : public Ops {
     return cuda::policy_loss(*device_, options, batch, d_logprob, d_entropy);
   }
   void sample(const Sample& op) override { cuda::sample(*device_, op); }
+  void sample_unchecked(const Sample& op) override { cuda::sample_without_check(*device_, op); }
   void adamw(const AdamW& op) override { cuda::adamw(*device_, op); }
   void add(float* to, const float* x, int64_t n) override { cuda::add(*device_, to, x, n); }
   double sum_of_squares(const float* x, int64_t n) override { return cuda::sum_of_squares(*device_, x, n); }
   bool all_finite(const float* x, int64_t n) override { return cuda::all_finite(*device_, x, n); }
+  void find_not_finite(const float* x, int64_t n, int32_t* found) override {
+    cuda::find_not_finite(*device_, x, n, found);
+  }
+  void recorded(const std::function<void()>& body) override { device_->recorded(body); }
 
  private:
   std::shared_ptr<cuda::CudaDevice> device_;

@@ -8,24 +8,17 @@
 
 #include "bundle.h"
 #include "engine/error.h"
+#include "images.h"
 
 namespace toolgrad::cuda {
 namespace {
 
 constexpr size_t kHalfBytes = 4u << 20;      // of the pinned ring
 constexpr size_t kLandingBytes = 64u << 10;  // downloads up to this size land in pinned memory
-constexpr int kScratchSlots = 8;
 constexpr int kOldestSm = 80;
+constexpr size_t kMostGraphs = 64;  // one for each number of sequences in a step, and each 512 tokens of the longest
 constexpr int64_t kMostBlocks[] = {2147483647, 65535, 65535};
 constexpr int kSharedWithoutOptIn = 48 * 1024;
-
-std::string size_text(int64_t bytes) {
-  const bool large = bytes >= int64_t{1} << 30;
-  char text[32];
-  std::snprintf(text, sizeof text, large ? "%.1f GiB" : "%.3f MiB",
-                static_cast<double>(bytes) / (large ? 1 << 30 : 1 << 20));
-  return text;
-}
 
 int attribute(const Driver& driver, cu::DeviceAttribute which, cu::Device device) {
   int value = 0;
@@ -66,11 +59,23 @@ std::string shape_of(const KernelInfo& kernel, Grid grid) {
          " bytes of shared memory>>>";
 }
 
+bool variable_is(const char* name, const char* value) {
+  const char* found = std::getenv(name);
+  return found != nullptr && std::strcmp(found, value) == 0;
+}
+
 cu::DevicePtr pointer(const void* at) {
   return reinterpret_cast<cu::DevicePtr>(at);
 }
 
 }  // namespace
+
+CudaDevice::CudaDevice(std::shared_ptr<const Driver> driver)
+    : driver_(std::move(driver)), graphs_(kMostGraphs, [this](cu::GraphExec graph) {
+        // Its last launch may be under way. Of a lost device there is nothing to destroy.
+        if (context_ != nullptr && (*driver_)->StreamSynchronize(stream_) == cu::kSuccess)
+          (*driver_)->GraphExecDestroy(graph);
+      }) {}
 
 std::vector<DeviceFacts> list_devices() {
   const std::shared_ptr<const Driver> driver = Driver::open();
@@ -102,18 +107,23 @@ void CudaDevice::start(int ordinal) {
     throw Error("ERR_NO_CUDA", "Expected a GPU of compute capability 8.0 or later (Ampere) but " + facts_.name +
                                    " has " + std::to_string(facts_.sm / 10) + "." + std::to_string(facts_.sm % 10));
   numbers_ = {facts_.sm, facts_.multiprocessors, facts_.shared_bytes_optin};
-  const char* debug = std::getenv("TOOLGRAD_CUDA_SYNC");
-  synchronous_ = debug != nullptr && std::strcmp(debug, "1") == 0;
+  synchronous_ = variable_is("TOOLGRAD_CUDA_SYNC", "1");
+#if TOOLGRAD_CLEARS_PADDING
+  makes_graphs_ = !synchronous_ && !variable_is("TOOLGRAD_CUDA_GRAPHS", "0") && driver->StreamBeginCapture != nullptr &&
+                  driver->StreamEndCapture != nullptr && driver->GraphInstantiate != nullptr &&
+                  driver->GraphLaunch != nullptr && driver->GraphExecDestroy != nullptr &&
+                  driver->GraphDestroy != nullptr;
+#endif
   check(driver->DevicePrimaryCtxRetain(&context_, device_), "cuDevicePrimaryCtxRetain");
   enter();
   facts_.free_bytes = free_bytes();
   check(driver->StreamCreate(&stream_, cu::kStreamNonBlocking), "cuStreamCreate");
+  find_pool();
   for (Half& half : ring_) {
     check(driver->MemHostAlloc(reinterpret_cast<void**>(&half.data), kHalfBytes, 0), "cuMemHostAlloc");
     check(driver->EventCreate(&half.passed, cu::kEventDisableTiming), "cuEventCreate");
   }
   check(driver->MemHostAlloc(reinterpret_cast<void**>(&landing_), kLandingBytes, 0), "cuMemHostAlloc");
-  scratch_.resize(kScratchSlots);
   load_kernels();
 }
 
@@ -127,15 +137,8 @@ void CudaDevice::load_kernels() {
   functions_.assign(std::size(kKernels), nullptr);
   for (size_t m = 0; m < bundle.count; ++m) {
     const PtxModule& source = bundle.modules[m];
-    char log[4096] = "";
-    cu::JitOption options[] = {cu::kJitErrorLogBuffer, cu::kJitErrorLogBufferSizeBytes};
-    void* values[] = {log, reinterpret_cast<void*>(sizeof log)};
-    cu::Module module = nullptr;
-    const cu::Result loaded = driver->ModuleLoadDataEx(&module, source.text, 2, options, values);
-    if (loaded != cu::kSuccess) {
-      log[sizeof log - 1] = '\0';
-      check(loaded, std::string("loading the kernels of ") + source.name + (log[0] == '\0' ? "" : ": ") + log);
-    }
+    const auto [module, image] = load_image(driver, source, facts_.sm, facts_.name);
+    facts_.images.push_back({source.name, image});
     modules_.push_back(module);
     for (const KernelInfo& kernel : kKernels) {
       if (std::strcmp(kernel.module, source.name) != 0) continue;
@@ -163,8 +166,11 @@ CudaDevice::~CudaDevice() {
   const Driver& driver = *driver_;
   if (driver->CtxSetCurrent(context_) == cu::kSuccess) {
     if (stream_ != nullptr) driver->StreamSynchronize(stream_);
-    for (const Block& block : scratch_) {
-      if (block.pointer != 0) driver->MemFree(block.pointer);
+    graphs_.clear();
+    for (const Block& block : scratch_) release(reinterpret_cast<void*>(block.pointer), block.bytes);
+    if (pool_ != nullptr) {
+      if (stream_ != nullptr) driver->StreamSynchronize(stream_);
+      driver->MemPoolTrimTo(pool_, 0);
     }
     for (const Half& half : ring_) {
       if (half.passed != nullptr) driver->EventDestroy(half.passed);
@@ -176,6 +182,7 @@ CudaDevice::~CudaDevice() {
     driver->CtxSetCurrent(nullptr);
   }
   driver->DevicePrimaryCtxRelease(device_);
+  context_ = nullptr;
 }
 
 void CudaDevice::enter() {
@@ -197,51 +204,28 @@ void CudaDevice::check(cu::Result result, const std::string& what) {
   driver_->check(result, what);
 }
 
-int64_t CudaDevice::free_bytes() {
-  enter();
-  size_t free = 0, total = 0;
-  check((*driver_)->MemGetInfo(&free, &total), "cuMemGetInfo");
-  return static_cast<int64_t>(free);
-}
-
 void CudaDevice::synchronize() {
+  end_recording();
   enter();
   check((*driver_)->StreamSynchronize(stream_), "cuStreamSynchronize");
 }
 
-void* CudaDevice::allocate(size_t bytes, const std::string& what) {
-  enter();
-  cu::DevicePtr at = 0;
-  const cu::Result result = (*driver_)->MemAlloc(&at, bytes);
-  if (result == cu::kOutOfMemory)
-    throw Error("ERR_OUT_OF_MEMORY",
-                "Expected " + size_text(static_cast<int64_t>(bytes)) + " of memory on " + facts_.name + " for " + what +
-                    " but " + size_text(free_bytes()) + " of " + size_text(facts_.memory_bytes) +
-                    " are free; use fewer tokens per micro-batch, fewer KV pages or a smaller model");
-  check(result, "cuMemAlloc of " + std::to_string(bytes) + " bytes for " + what);
-  void* block = reinterpret_cast<void*>(at);
-  zero(block, bytes);
-  return block;
-}
-
-// From any thread, also after the device was lost: then there is nothing to give back.
-void CudaDevice::release(void* block, size_t) noexcept {
-  if ((*driver_)->CtxSetCurrent(context_) == cu::kSuccess) (*driver_)->MemFree(pointer(block));
-}
-
 void CudaDevice::zero(void* to, size_t bytes) {
   if (bytes == 0) return;
+  if (recording_) return written_.add(Recording::Fill{pointer(to), bytes});
   enter();
   check((*driver_)->MemsetD8Async(pointer(to), 0, bytes, stream_), "cuMemsetD8Async");
 }
 
 void CudaDevice::copy(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
+  if (recording_) return written_.add(Recording::Copy{pointer(to), pointer(from), bytes});
   enter();
   check((*driver_)->MemcpyDtoDAsync(pointer(to), pointer(from), bytes, stream_), "cuMemcpyDtoDAsync");
 }
 
 void CudaDevice::upload(void* to, const void* from_host, size_t bytes) {
+  end_recording();
   enter();
   const auto* source = static_cast<const std::byte*>(from_host);
   for (size_t done = 0; done < bytes;) {
@@ -266,6 +250,7 @@ void CudaDevice::upload(void* to, const void* from_host, size_t bytes) {
 
 void CudaDevice::download(void* to_host, const void* from, size_t bytes) {
   if (bytes == 0) return;
+  end_recording();
   enter();
   const bool small = bytes <= kLandingBytes;
   void* landing = small ? static_cast<void*>(landing_) : to_host;
@@ -275,13 +260,18 @@ void CudaDevice::download(void* to_host, const void* from, size_t bytes) {
 }
 
 void CudaDevice::enqueue(const KernelInfo& kernel, Grid grid, void* parameters) {
-  enter();
   const int64_t blocks[] = {grid.x, grid.y, grid.z};
   for (int axis = 0; axis < 3; ++axis) {
     if (blocks[axis] >= 1 && blocks[axis] <= kMostBlocks[axis]) continue;
     throw Error("ERR_CUDA_LAUNCH", shape_of(kernel, grid) + ": expected 1 to " + std::to_string(kMostBlocks[axis]) +
                                        " blocks along " + "xyz"[axis]);
   }
+  if (recording_) return written_.add(kernel, grid, parameters);
+  enter();
+  queue_launch(kernel, grid, parameters);
+}
+
+void CudaDevice::queue_launch(const KernelInfo& kernel, Grid grid, void* parameters) {
   void* values[] = {parameters};
   const auto size = [](int64_t n) { return static_cast<unsigned>(n); };
   check(
@@ -289,26 +279,6 @@ void CudaDevice::enqueue(const KernelInfo& kernel, Grid grid, void* parameters) 
                                size(kernel.threads), 1, 1, size(kernel.shared_bytes), stream_, values, nullptr),
       "launching " + shape_of(kernel, grid));
   if (synchronous_) check((*driver_)->StreamSynchronize(stream_), "running " + shape_of(kernel, grid));
-}
-
-void* CudaDevice::scratch_bytes(int slot, size_t bytes) {
-  if (slot < 0 || slot >= kScratchSlots)
-    throw Error("ERR_SCRATCH",
-                "scratch: expected a slot below " + std::to_string(kScratchSlots) + ", found " + std::to_string(slot));
-  Block& block = scratch_[static_cast<size_t>(slot)];
-  if (block.bytes < bytes) {
-    if (block.pointer != 0) {
-      enter();
-      synchronize();
-      check((*driver_)->MemFree(block.pointer), "cuMemFree");
-      block = Block{};
-    }
-    enter();
-    cu::DevicePtr at = 0;
-    check((*driver_)->MemAlloc(&at, bytes), "cuMemAlloc of " + std::to_string(bytes) + " bytes of scratch");
-    block = {at, bytes};
-  }
-  return reinterpret_cast<void*>(block.pointer);
 }
 
 }  // namespace toolgrad::cuda

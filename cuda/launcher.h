@@ -11,6 +11,12 @@
 #include "engine/memory.h"
 #include "manifest.h"
 
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_clear_padding)
+#define TOOLGRAD_CLEARS_PADDING 1
+#endif
+#endif
+
 namespace toolgrad::cuda {
 
 struct Grid {
@@ -31,6 +37,9 @@ class Launcher : public Memory {
   template <class Params>
   void launch(const Kernel<Params>& kernel, Grid grid, const Params& parameters) {
     Params copy = parameters;
+#if TOOLGRAD_CLEARS_PADDING
+    __builtin_clear_padding(&copy);  // launches are compared byte by byte (recording.h)
+#endif
     enqueue(kernel.info, grid, &copy);
   }
   /// Device memory of at least `count` elements, aligned to 256 bytes, not initialised. `slot` is 0 .. 7.

@@ -126,18 +126,10 @@ class CpuOps final : public Ops {
   }
 
   void sample(const Sample& op) override {
-    if (op.R <= 0) return;
-    uniforms_.resize(static_cast<size_t>(op.R));
-    for (int64_t r = 0; r < op.R; ++r) {
-      const SampleKey& key = op.keys[r];
-      uniforms_[static_cast<size_t>(r)] = sample_uniform(key.seed, key.step, key.prompt, key.sample, key.position);
-    }
-    const int64_t bad = kernels_.sample(op, uniforms_.data(), pool_, scratch_);
-    if (bad >= 0)
-      throw Error("ERR_NOT_FINITE", "sample: the logits of row " + std::to_string(bad) +
-                                        " hold NaN or +inf, or nothing above -inf; " +
-                                        "expected finite logits (have the weights or the learning rate diverged?)");
+    const int64_t bad = run_sample(op);
+    if (bad >= 0) bad_logits(bad);
   }
+  void sample_unchecked(const Sample& op) override { run_sample(op); }
 
   void adamw(const AdamW& op) override { kernels_.adamw(op, pool_, scratch_); }
   void add(float* to, const float* x, int64_t n) override {
@@ -145,8 +137,20 @@ class CpuOps final : public Ops {
   }
   double sum_of_squares(const float* x, int64_t n) override { return kernels_.sum_of_squares(x, n, pool_, scratch_); }
   bool all_finite(const float* x, int64_t n) override { return kernels_.all_finite(x, n, pool_, scratch_); }
+  void find_not_finite(const float* x, int64_t n, int32_t* found) override { *found = all_finite(x, n) ? 0 : 1; }
 
  private:
+  /// The first row without a distribution, or -1.
+  int64_t run_sample(const Sample& op) {
+    if (op.R <= 0) return -1;
+    uniforms_.resize(static_cast<size_t>(op.R));
+    for (int64_t r = 0; r < op.R; ++r) {
+      const SampleKey& key = op.keys[r];
+      uniforms_[static_cast<size_t>(r)] = sample_uniform(key.seed, key.step, key.prompt, key.sample, key.position);
+    }
+    return kernels_.sample(op, uniforms_.data(), pool_, scratch_);
+  }
+
   std::string name_;
   const KernelTable& kernels_;
   ThreadPool& pool_;

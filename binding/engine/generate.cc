@@ -2,8 +2,8 @@
 #include "engine/generate.h"
 
 #include <algorithm>
-
-#include "engine/error.h"
+#include <bit>
+#include <cstring>
 
 namespace toolgrad {
 namespace {
@@ -35,24 +35,36 @@ std::vector<std::vector<Piece>> cut_into_chunks(const std::vector<StepRow>& rows
   return chunks;
 }
 
-// The arrays of the sampler in the memory of the ops, for `rows` rows at a time.
-struct SampleArrays {
-  float *logits = nullptr, *temperature = nullptr, *top_p = nullptr, *min_p = nullptr, *logprob = nullptr;
-  int32_t *top_k = nullptr, *token = nullptr;
-  SampleKey* keys = nullptr;
-  int64_t rows = 0;
+constexpr int64_t kWord = 4, kKeyWords = sizeof(SampleKey) / kWord;  // what goes up and comes down is in words
 
-  void plan(Arena& arena, int64_t at_once, int64_t V) {
-    rows = at_once;
-    logits = arena.take<float>(rows * V);
-    temperature = arena.take<float>(rows);
-    top_p = arena.take<float>(rows);
-    min_p = arena.take<float>(rows);
-    logprob = arena.take<float>(rows);
-    top_k = arena.take<int32_t>(rows);
-    token = arena.take<int32_t>(rows);
-    keys = arena.take<SampleKey>(rows);
+// What the sampled rows of a chunk need besides activations, in the memory of the ops. What comes from the host lies in one
+// piece, and so does what goes there: one copy each. R rows, logits for `at_once` of them.
+struct SampleArrays {
+  uint32_t *from_host = nullptr, *to_host = nullptr;
+  int64_t R = 0, at_once = 0;
+  float* logits = nullptr;
+  HeadArrays head;
+
+  void plan(Arena& arena, const ModelShape& shape, int64_t rows) {
+    R = rows;
+    at_once = std::clamp<int64_t>(kLogitBytes / (4 * shape.V), 1, std::max<int64_t>(R, 1));
+    head.plan(arena, shape, R, false);
+    logits = arena.take<float>(at_once * shape.V);
+    from_host = arena.take<uint32_t>(R * (kKeyWords + 5));
+    to_host = arena.take<uint32_t>(1 + 3 * R);
+    head.row_index = reinterpret_cast<int32_t*>(from_host + R * (kKeyWords + 4));
+    head.rstd = reinterpret_cast<float*>(to_host + 1);
   }
+  // Up: keys, temperature, top-p, min-p, top-k, index in ids.
+  SampleKey* keys() const { return reinterpret_cast<SampleKey*>(from_host); }
+  const float* floats(int64_t array) const {
+    return reinterpret_cast<const float*>(from_host + R * (kKeyWords + array));
+  }
+  const int32_t* top_k() const { return reinterpret_cast<const int32_t*>(from_host + R * (kKeyWords + 3)); }
+  // Down: whether a hidden state is not finite, rstd, tokens, log-probs.
+  int32_t* not_finite() const { return reinterpret_cast<int32_t*>(to_host); }
+  int32_t* token() const { return reinterpret_cast<int32_t*>(to_host + 1 + R); }
+  float* logprob() const { return reinterpret_cast<float*>(to_host + 1 + 2 * R); }
 };
 
 // The token batch of one chunk and the rows of it that are sampled.
@@ -87,63 +99,95 @@ struct Chunk {
   }
 };
 
-void sample_rows(Model& model, const std::vector<StepRow>& rows, const KvPlan& plan, const Chunk& chunk,
-                 const HeadArrays& arrays, const SampleArrays& on, StepResult* result) {
-  Memory& memory = *model.ops().memory();
+// The host's part of `on`, in its order.
+std::vector<uint32_t> sampling_of(const std::vector<StepRow>& rows, const KvPlan& plan, const Chunk& chunk) {
   const auto R = static_cast<int64_t>(chunk.sampled_row.size());
-  const PackedMatrix head = model.parameters().weight(model.parameters().layout().head());
-  for (int64_t first = 0; first < R; first += on.rows) {
-    const int64_t count = std::min(on.rows, R - first);
-    std::vector<float> temperature, top_p, min_p;
-    std::vector<int32_t> top_k;
-    std::vector<SampleKey> keys;
-    for (int64_t r = first; r < first + count; ++r) {
-      const size_t index = chunk.sampled_row[static_cast<size_t>(r)];
-      const StepRow& row = rows[index];
-      temperature.push_back(row.temperature);
-      top_k.push_back(row.top_k);
-      top_p.push_back(row.top_p);
-      min_p.push_back(row.min_p);
-      keys.push_back(row.key);
-      keys.back().position = static_cast<uint32_t>(plan.rows[index].length_after);
-    }
-    memory.upload(on.temperature, temperature);
-    memory.upload(on.top_k, top_k);
-    memory.upload(on.top_p, top_p);
-    memory.upload(on.min_p, min_p);
-    memory.upload(on.keys, keys);
-    model.ops().linear_forward({arrays.hidden + first * head.cols, head, nullptr, nullptr, on.logits, count});
-    model.ops().sample(
-        {on.logits, on.temperature, on.top_k, on.top_p, on.min_p, on.keys, on.token, on.logprob, count, head.rows});
-    const OnHost<int32_t> token(memory, on.token, count);
-    const OnHost<float> logprob(memory, on.logprob, count);
-    result->tokens.insert(result->tokens.end(), token.data(), token.data() + count);
-    result->logprobs.insert(result->logprobs.end(), logprob.data(), logprob.data() + count);
+  std::vector<uint32_t> words(static_cast<size_t>(R * (kKeyWords + 5)));
+  const auto put = [&](int64_t array, int64_t r, auto value) {
+    static_assert(sizeof value == kWord);
+    std::memcpy(&words[static_cast<size_t>(R * (kKeyWords + array) + r)], &value, sizeof value);
+  };
+  for (int64_t r = 0; r < R; ++r) {
+    const size_t index = chunk.sampled_row[static_cast<size_t>(r)];
+    const StepRow& row = rows[index];
+    SampleKey key = row.key;
+    key.position = static_cast<uint32_t>(plan.rows[index].length_after);
+    std::memcpy(&words[static_cast<size_t>(r * kKeyWords)], &key, sizeof key);
+    put(0, r, row.temperature);
+    put(1, r, row.top_p);
+    put(2, r, row.min_p);
+    put(3, r, row.top_k);
+    put(4, r, chunk.sampled_token[static_cast<size_t>(r)]);
   }
+  return words;
+}
+
+// Queues the sampled rows, from the residual stream on.
+void sample_rows(Model& model, const float* x, SampleArrays& on) {
+  Ops& ops = model.ops();
+  model.loss_head().gather_unchecked(x, on.R, on.head, on.not_finite());
+  const PackedMatrix head = model.parameters().weight(model.parameters().layout().head());
+  for (int64_t first = 0; first < on.R; first += on.at_once) {
+    const int64_t count = std::min(on.at_once, on.R - first);
+    ops.linear_forward({on.head.hidden + first * head.cols, head, nullptr, nullptr, on.logits, count});
+    ops.sample_unchecked({on.logits, on.floats(0) + first, on.top_k() + first, on.floats(1) + first,
+                          on.floats(2) + first, on.keys() + first, on.token() + first, on.logprob() + first, count,
+                          head.rows});
+  }
+}
+
+// Waits for them, and appends them to the result.
+void read_samples(Memory& memory, const SampleArrays& on, StepResult* result) {
+  const OnHost<uint32_t> words(memory, on.to_host, 1 + 3 * on.R);
+  const auto floats = [&](int64_t from) {
+    std::vector<float> values(static_cast<size_t>(on.R));
+    std::memcpy(values.data(), words.data() + from, values.size() * kWord);
+    return values;
+  };
+  LossHead::check(static_cast<int32_t>(words[0]), floats(1).data(), on.R);
+  for (int64_t r = 0; r < on.R; ++r) {
+    const auto token = static_cast<int32_t>(words[1 + on.R + r]);
+    if (token < 0) bad_logits(r % on.at_once);
+    result->tokens.push_back(token);
+  }
+  const std::vector<float> logprobs = floats(1 + 2 * on.R);
+  result->logprobs.insert(result->logprobs.end(), logprobs.begin(), logprobs.end());
+}
+
+// The page table's room in the arena is a power of two: the arrays of a decoding step then stay where they are, so that its
+// launches can be those of the step before (Ops::recorded).
+int64_t page_room(int64_t pages) {
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(pages, 64))));
 }
 
 void run_chunk(Model& model, KvCache& cache, const std::vector<StepRow>& rows, const KvPlan& plan, const Chunk& chunk,
                AdapterUse use, StepResult* result) {
   const ModelShape& shape = model.shape();
+  Memory& memory = *model.ops().memory();
   const TokenBatch host = chunk.batch();
-  const auto R = static_cast<int64_t>(chunk.sampled_row.size());
-  const int64_t logit_rows = std::clamp<int64_t>(kLogitBytes / (4 * shape.V), 1, std::max<int64_t>(R, 1));
+  const auto R = static_cast<int64_t>(chunk.sampled_row.size()), pages = static_cast<int64_t>(chunk.page_table.size());
   Activations activations = model.activations_of(use);
   StagedBatch staged;
-  HeadArrays arrays;
   SampleArrays samples;
   model.plan_arena("a step over " + std::to_string(host.map.T) + " tokens", [&](Arena& arena) {
-    staged.plan(arena, host);
     activations.plan_inference(arena, shape, host.map.T);
-    if (R == 0) return;
-    arrays.plan(arena, shape, R, false);
-    samples.plan(arena, logit_rows, shape.V);
+    if (R > 0) samples.plan(arena, shape, R);
+    staged.plan(arena, host);
+    arena.take<int32_t>(page_room(pages) - pages);
   });
   for (int64_t l = 0; l < shape.L; ++l) activations.layers[static_cast<size_t>(l)].pages = cache.layer(l);
-  model.transformer().forward(staged.upload(*model.ops().memory(), host), activations, 0);
-  if (R == 0) return;
-  model.loss_head().gather(activations.x, chunk.sampled_token, arrays);
-  sample_rows(model, rows, plan, chunk, arrays, samples, result);
+  const TokenBatch batch = staged.upload(memory, host);
+  if (R > 0) memory.upload(samples.from_host, sampling_of(rows, plan, chunk));
+  const auto work = [&] {
+    model.transformer().forward(batch, activations, 0);
+    if (R > 0) sample_rows(model, activations.x, samples);
+  };
+  // One token a sequence, whatever it is: a step of this shape will come again.
+  if (host.map.max_q == 1)
+    model.ops().recorded(work);
+  else
+    work();
+  if (R > 0) read_samples(memory, samples, result);
 }
 
 }  // namespace

@@ -21,20 +21,35 @@ void HeadArrays::plan(Arena& arena, const ModelShape& s, int64_t R, bool backwar
   dx = arena.take<float>(R * s.C);
 }
 
-void LossHead::gather(const float* x, const std::vector<int32_t>& row_of, HeadArrays& arrays) const {
-  const int64_t C = shape_.C, R = static_cast<int64_t>(row_of.size());
-  Memory& memory = *ops_.memory();
-  memory.upload(arrays.row_index, row_of);
+void LossHead::normalise_rows(const float* x, int64_t R, HeadArrays& arrays) const {
+  const int64_t C = shape_.C;
   ops_.gather_rows({x, arrays.row_index, arrays.x, R, C});
   const float* weight = parameters_.vector(parameters_.layout().final_norm());
   ops_.rms_norm_forward({arrays.x, weight, arrays.hidden, arrays.rstd, R, C, shape_.norm_eps});
-  bool sound = ops_.all_finite(arrays.hidden, R * C);
-  const OnHost<float> rstd(memory, arrays.rstd, R);
+}
+
+void LossHead::check(int32_t not_finite, const float* rstd, int64_t R) {
+  bool sound = not_finite == 0;
   for (int64_t r = 0; r < R; ++r) sound = sound && rstd[r] > 0;  // 0: the sum of squares overflowed
   if (!sound)
     throw Error("ERR_NOT_FINITE",
                 "Expected finite hidden states after the last layer but found NaN, infinity or values too large to "
                 "normalise; the weights have diverged or the file is damaged: go back to an earlier checkpoint");
+}
+
+void LossHead::gather_unchecked(const float* x, int64_t R, HeadArrays& arrays, int32_t* not_finite) const {
+  normalise_rows(x, R, arrays);
+  ops_.find_not_finite(arrays.hidden, R * shape_.C, not_finite);
+}
+
+void LossHead::gather(const float* x, const std::vector<int32_t>& row_of, HeadArrays& arrays) const {
+  const auto R = static_cast<int64_t>(row_of.size());
+  Memory& memory = *ops_.memory();
+  memory.upload(arrays.row_index, row_of);
+  normalise_rows(x, R, arrays);
+  const bool finite = ops_.all_finite(arrays.hidden, R * shape_.C);
+  const OnHost<float> rstd(memory, arrays.rstd, R);
+  check(finite ? 0 : 1, rstd.data(), R);
 }
 
 void LossHead::gather(const float* x, const HeadRows& rows, HeadArrays& arrays) const {

@@ -55,6 +55,10 @@ class LossHead {
   /// Final norm of the given rows of x [T, C] into arrays.hidden. Error{"ERR_NOT_FINITE"} when a row is not finite or too
   /// large to be normalised: the vocabulary softmax would hide it.
   void gather(const float* x, const std::vector<int32_t>& row_of, HeadArrays& arrays) const;
+  /// The same in two parts, for work that must not wait: the rows are those of arrays.row_index [R], and whether they are
+  /// sound is said by *not_finite and arrays.rstd, which the caller hands to check() when it has them on the host.
+  void gather_unchecked(const float* x, int64_t R, HeadArrays& arrays, int32_t* not_finite) const;
+  static void check(int32_t not_finite, const float* rstd, int64_t R);
   /// The same for the rows that predict the given tokens.
   void gather(const float* x, const HeadRows& rows, HeadArrays& arrays) const;
   /// Log-prob, entropy and lse of the wanted tokens, from the residual stream after the last layer.
@@ -67,6 +71,8 @@ class LossHead {
   void backward_norm(const HeadRows& rows, HeadArrays& arrays, float* dx, int64_t T) const;
 
  private:
+  void normalise_rows(const float* x, int64_t R, HeadArrays& arrays) const;
+
   const ModelShape& shape_;
   Parameters& parameters_;
   Ops& ops_;

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 #include "engine/dtype.h"
 #include "engine/memory.h"
@@ -364,11 +365,21 @@ class Ops {
   // overwritten.
   virtual PolicyLossStats policy_loss(const PolicyLossOptions&, const PolicyLossBatch&, float* d_logprob,
                                       float* d_entropy) = 0;
-  virtual void sample(const Sample&) = 0;
+  virtual void sample(const Sample&) = 0;            // a row that has no distribution: bad_logits()
+  virtual void sample_unchecked(const Sample&) = 0;  // such a row gets token -1
   virtual void adamw(const AdamW&) = 0;
   virtual void add(float* to, const float* x, int64_t n) = 0;    // to += x
   virtual double sum_of_squares(const float* x, int64_t n) = 0;  // fixed blocks of 4096, doubles, block order
   virtual bool all_finite(const float* x, int64_t n) = 0;
+  virtual void find_not_finite(const float* x, int64_t n, int32_t* found) = 0;  // *found = 0, or 1 where one is not
+
+  /// Runs `body`: ops that return nothing, and nothing else that touches the memory of the ops. A device that pays for every
+  /// launch may replay the body's from an earlier call, where all of them are the same. An error of the body is thrown, and
+  /// then any part of its work may be undone.
+  virtual void recorded(const std::function<void()>& body) { body(); }
 };
+
+/// The error of a row of logits without a distribution.
+[[noreturn]] void bad_logits(int64_t row);
 
 }  // namespace toolgrad

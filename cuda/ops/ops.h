@@ -45,6 +45,8 @@ void adamw_without_master(Launcher& launcher, const AdamW& op, uint64_t seed);
 /// reduce.cu; both wait for the device.
 double sum_of_squares(Launcher& launcher, const float* x, int64_t n);
 bool all_finite(Launcher& launcher, const float* x, int64_t n);
+/// The answer stays on the device.
+void find_not_finite(Launcher& launcher, const float* x, int64_t n, int32_t* found);
 
 /// linear_forward.cu; one order over k for every T.
 void linear_forward(Launcher& launcher, const LinearForward& op);

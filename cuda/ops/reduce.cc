@@ -1,4 +1,4 @@
-// Launches reduce.cu; both wait for the answer. Scratch slot 0: block sums, slot 1: the answer.
+// Launches reduce.cu; those that return a value wait for it. Scratch slot 0: block sums, slot 1: the answer.
 #include "ops/ops.h"
 
 namespace toolgrad::cuda {
@@ -16,10 +16,14 @@ double sum_of_squares(Launcher& launcher, const float* x, int64_t n) {
 bool all_finite(Launcher& launcher, const float* x, int64_t n) {
   if (n == 0) return true;
   int32_t *found = launcher.scratch<int32_t>(1, 1), answer = 0;
-  launcher.zero(found, sizeof answer);
-  launcher.launch(kernels::find_not_finite, {ceil_div(n, kReducePerBlock)}, {x, found, n});
+  find_not_finite(launcher, x, n, found);
   launcher.download(&answer, found, sizeof answer);
   return answer == 0;
+}
+
+void find_not_finite(Launcher& launcher, const float* x, int64_t n, int32_t* found) {
+  launcher.zero(found, sizeof *found);
+  if (n > 0) launcher.launch(kernels::find_not_finite, {ceil_div(n, kReducePerBlock)}, {x, found, n});
 }
 
 }  // namespace toolgrad::cuda

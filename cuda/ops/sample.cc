@@ -1,7 +1,4 @@
 // Launches sample.cu. Scratch slot 0: tile statistics, slot 1: the first bad row.
-#include <string>
-
-#include "engine/error.h"
 #include "ops/ops.h"
 
 namespace toolgrad::cuda {
@@ -41,10 +38,7 @@ void sample(Launcher& launcher, const Sample& op) {
   const uint32_t* bad = launch_sample(launcher, op);
   uint32_t answer = 0;
   launcher.download(&answer, bad, sizeof answer);
-  if (answer == 0) return;
-  throw Error("ERR_NOT_FINITE", "sample: the logits of row " + std::to_string(op.R - answer) +
-                                    " hold NaN or +inf, or nothing above -inf; " +
-                                    "expected finite logits (have the weights or the learning rate diverged?)");
+  if (answer != 0) bad_logits(op.R - answer);
 }
 
 }  // namespace toolgrad::cuda

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { errorMessage } from '../errors.ts';
 import { Device } from '../model/device.ts';
+import { job } from '../model/native-call.ts';
 import { native } from '../native.ts';
 import { libraryFloor } from '../package.ts';
 import { describeEnvironment } from '../run/environment.ts';
@@ -16,6 +17,17 @@ export function doctorCommand(program: Command, exit: (code: number) => void): v
     .action(async (flags: { python?: string }) => {
       exit((await doctor(flags.python)) ? 0 : 1);
     });
+}
+
+/** What opening the GPU found: the images of its kernels, and how decoding steps reach it. */
+async function gpuFacts(ordinal: number): Promise<string> {
+  const { images, pooled, graphs } = await job('doctor', () => native().cudaOpen(ordinal));
+  const modules = new Map<string, string[]>();
+  for (const { module, image } of images) modules.set(image, [...(modules.get(image) ?? []), module]);
+  const kernels = [...modules].map(([image, names]) =>
+    modules.size === 1 ? `all ${names.length} modules as ${image}` : `${names.join(', ')} as ${image}`,
+  );
+  return `kernels: ${kernels.join('; ')}. Memory: ${pooled ? "from the driver's pool" : 'block by block'}. Decoding steps: ${graphs ? 'replayed as graphs' : 'launch by launch'}`;
 }
 
 /** Prints the findings; true when a run can work here. */
@@ -39,7 +51,9 @@ async function doctor(python: string | undefined): Promise<boolean> {
     const { chosen, supported } = addon.isaInfo();
     row('addon', `${addon.version()}, ${build.compiler}, Node-API ${build.napi}`);
     row('kernels', `${chosen} (this processor runs ${supported.join(', ')}; TOOLGRAD_ISA chooses)`);
-    row('device', (await Device.open('auto')).description);
+    const device = await Device.open('auto');
+    row('device', device.description);
+    if (device.ordinal !== null) row('gpu', await gpuFacts(device.ordinal));
   } catch (error) {
     works = false;
     row('addon', `cannot be loaded\n${errorMessage(error)}`);

@@ -86,9 +86,21 @@ export interface NativeCudaDevice {
   readonly library: string;
 }
 
+/** What was found when a GPU was opened. */
+export interface NativeCudaFacts {
+  /** Which image of each module of kernels the driver took: "PTX 7.4", "cubin sm_80". */
+  readonly images: readonly { readonly module: string; readonly image: string }[];
+  /** Whether memory comes from the driver's pool. */
+  readonly pooled: boolean;
+  /** Whether decoding steps are replayed as graphs. */
+  readonly graphs: boolean;
+}
+
 export interface NativeModelFunctions {
   /** Every GPU; rejects with ERR_NO_CUDA. */
   cudaDevices(): Promise<NativeCudaDevice[]>;
+  /** Opens the GPU as a model would; rejects with the reason when it cannot be used. */
+  cudaOpen(ordinal: number): Promise<NativeCudaFacts>;
   /** How many texts of PTX the addon holds; 0 when it was built without nvcc. */
   cudaModules(): number;
   planMemory(shape: NativeShape, dtype: WeightDtype, trainable: boolean, lora?: NativeLora): MemoryPlan;

@@ -18,7 +18,7 @@ int cudasim_set(const char* key, const char* value) {
     return cu::kInvalidValue;
   }
   if (name == "fail") {
-    d.launch_number = d.allocation_number = 0;
+    d.launch_number = d.allocation_number = d.captured_number = d.graph_number = 0;
     d.lost = false;
   }
   if (name == "seed") d.reseed();

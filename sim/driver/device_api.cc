@@ -106,7 +106,7 @@ Result DeviceGetAttribute(int* value, DeviceAttribute attribute, Device device) 
     require_pointer(value, "value");
     const std::optional<int> found = device_attribute(d.sheet(), attribute);
     if (!found) throw Fault{kInvalidValue, "attribute " + std::to_string(attribute) + " is not simulated"};
-    *value = *found;
+    *value = attribute == kMemoryPoolsSupported && !d.settings.pools ? 0 : *found;
     return kSuccess;
   });
 }

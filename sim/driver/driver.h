@@ -53,6 +53,7 @@ struct Driver {
   uint64_t sequence = 0;       // of operations
   uint64_t launch_number = 0;  // since failures were set
   uint64_t allocation_number = 0;
+  uint64_t captured_number = 0, graph_number = 0;
   uint64_t random_state = 0;
   int running_host_functions = 0;
 

@@ -118,6 +118,8 @@ Result GraphInstantiate(GraphExec* exec, Graph graph, unsigned long long flags) 
     if ((flags & ~9ull) != 0) throw Fault{kInvalidValue, "these flags are not simulated"};
     const std::shared_ptr<sim::Graph> source = d.context.graphs.get(graph);
     check_modules(source->body, "cuGraphInstantiateWithFlags");
+    if (++d.graph_number == d.settings.fail.graph)
+      throw Fault{kOutOfMemory, "executable graph " + std::to_string(d.graph_number) + " was refused (injected)"};
     auto made = std::make_shared<sim::GraphExec>();
     made->body = source->body;
     *exec = to_handle<GraphExec>(d.context.execs.add(std::move(made)));

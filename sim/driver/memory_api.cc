@@ -44,6 +44,10 @@ void settle_pool(Context& context) {
   pool.reserved = std::max(pool.used, std::min(pool.reserved, pool.threshold));
 }
 
+void require_pools(const Driver& d) {
+  if (!d.settings.pools) throw Fault{cu::kNotSupported, "the device has no memory pools (CUDASIM_POOLS=0)"};
+}
+
 void require_pool(cu::MemPool pool) {
   if (from_handle(pool) != Context::pool_handle())
     throw Fault{cu::kInvalidHandle, "not the handle of the device's pool"};
@@ -118,6 +122,7 @@ Result MemFree(DevicePtr pointer) {
 Result MemAllocAsync(DevicePtr* pointer, size_t bytes, Stream stream) {
   return call("cuMemAllocAsync", Needs::kContext, [&](Driver& d, Lock& lock) {
     require_pointer(pointer, "pointer");
+    require_pools(d);
     if (d.stream(stream)->capture != nullptr) throw Fault{kNotSupported, "the simulator has no memory nodes in graphs"};
     *pointer = allocate(d, lock, bytes, "cuMemAllocAsync");
     d.context.pool_blocks[*pointer] = {bytes, false};
@@ -146,9 +151,10 @@ Result MemFreeAsync(DevicePtr pointer, Stream stream) {
 }
 
 Result DeviceGetDefaultMemPool(MemPool* pool, Device device) {
-  return call("cuDeviceGetDefaultMemPool", Needs::kInit, [&](Driver&, Lock&) {
+  return call("cuDeviceGetDefaultMemPool", Needs::kInit, [&](Driver& d, Lock&) {
     require_pointer(pool, "pool");
     require_device(device);
+    require_pools(d);
     *pool = to_handle<MemPool>(sim::Context::pool_handle());
     return kSuccess;
   });

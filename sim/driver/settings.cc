@@ -9,8 +9,8 @@
 namespace sim {
 namespace {
 
-constexpr const char* kKeys[] = {"fail",   "memory",   "sm",    "seed",    "checks",        "threads",
-                                 "report", "coverage", "leaks", "verbose", "driver_version"};
+constexpr const char* kKeys[] = {"fail",   "memory",   "sm",    "seed",    "checks",         "threads",
+                                 "report", "coverage", "leaks", "verbose", "driver_version", "pools"};
 
 bool whole_number(const std::string& text, uint64_t low, uint64_t high, uint64_t* value) {
   if (text.empty() || text.size() > 19) return false;
@@ -28,7 +28,7 @@ std::string expected(const std::string& key, const std::string& what, const std:
 }
 
 std::string read_failures(const std::string& value, Injected* fail) {
-  const char* what = "a list of alloc:n, launch:n, lost:n, launch-error:n with n >= 1";
+  const char* what = "a list of alloc:n, launch:n, lost:n, launch-error:n, captured:n, graph:n with n >= 1";
   Injected read;
   for (size_t at = 0; at < value.size();) {
     const size_t end = std::min(value.find(',', at), value.size());
@@ -39,6 +39,8 @@ std::string read_failures(const std::string& value, Injected* fail) {
                      : name == "launch"       ? &read.launch
                      : name == "lost"         ? &read.lost
                      : name == "launch-error" ? &read.launch_error
+                     : name == "captured"     ? &read.captured
+                     : name == "graph"        ? &read.graph
                                               : nullptr;
     if (slot == nullptr || colon == std::string::npos ||
         !whole_number(item.substr(colon + 1), 1, std::numeric_limits<int64_t>::max(), slot))
@@ -73,9 +75,9 @@ std::string Settings::set(const std::string& key, const std::string& value) {
   } else if (key == "driver_version") {
     if (!number(11000, 99999)) return expected(key, "1000 * major + 10 * minor, from 11000", value);
     driver_version = static_cast<int>(n);
-  } else if (key == "checks" || key == "leaks" || key == "verbose") {
+  } else if (key == "checks" || key == "leaks" || key == "verbose" || key == "pools") {
     if (!number(0, 1)) return expected(key, "0 or 1", value);
-    (key == "checks" ? checks : key == "leaks" ? leaks : verbose) = n == 1;
+    (key == "checks" ? checks : key == "leaks" ? leaks : key == "pools" ? pools : verbose) = n == 1;
   } else {
     return "CUDASIM: there is no setting \"" + key + "\"";
   }

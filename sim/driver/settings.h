@@ -15,6 +15,8 @@ struct Injected {
   uint64_t launch = 0;        // "launch:n": runs into 719, sticky
   uint64_t lost = 0;          // "lost:n": the device is lost, until it is set again
   uint64_t launch_error = 0;  // "launch-error:n": refused with 701, not sticky
+  uint64_t captured = 0;      // "captured:n": the n-th launch into a capture is refused with 701
+  uint64_t graph = 0;         // "graph:n": no memory for the n-th executable graph
 };
 
 struct Settings {
@@ -26,6 +28,7 @@ struct Settings {
   int threads = 1;
   std::string report, coverage;  // files; empty: none
   int driver_version = 13000;
+  bool pools = true;     // memory pools are supported
   bool leaks = false;    // print at exit
   bool verbose = false;  // print every failing call with its reason
 

@@ -79,6 +79,8 @@ void Driver::refuse_legacy_during_capture() {
 uint64_t Driver::submit(Stream& stream, Work work, std::vector<Dependency> after) {
   if (&stream == context.legacy.get()) refuse_legacy_during_capture();
   if (stream.capture != nullptr) {
+    if (std::holds_alternative<KernelWork>(work) && ++captured_number == settings.fail.captured)
+      throw Fault{cu::kLaunchOutOfResources, "a launch into a capture was refused (injected)"};
     if (const auto* graph = std::get_if<GraphWork>(&work))
       capture_graph(stream, *graph->body);
     else

@@ -56,6 +56,29 @@ void replay() {
   expect(c.GraphLaunch(exec, stream), cu::kInvalidHandle, "a destroyed executable graph");
 }
 
+void refused() {
+  const Calls& c = calls();
+  Session session;
+  const cu::Stream stream = session.stream();
+  const cu::DevicePtr number = session.integer(1);
+  const cu::Function add = session.function("add");
+  cu::Graph graph = nullptr;
+  cu::GraphExec exec = nullptr;
+  succeeds(c.set("fail", "captured:2,graph:1"), "inject");
+  succeeds(c.StreamBeginCapture(stream, cu::kCaptureThreadLocal), "begin");
+  succeeds(launch(add, number, 1, stream), "captured launch 1");
+  expect(launch(add, number, 1, stream), cu::kLaunchOutOfResources, "captured launch 2 is refused");
+  succeeds(end(stream, &graph), "the capture goes on without it");
+  expect(c.GraphInstantiate(&exec, graph, 0), cu::kOutOfMemory, "no memory for the first executable graph");
+  succeeds(c.GraphInstantiate(&exec, graph, 0), "but for the second");
+  succeeds(c.GraphLaunch(exec, stream), "launch");
+  succeeds(c.StreamSynchronize(stream), "synchronise");
+  check(read_integer(number) == 2, "with the launch that was captured");
+  succeeds(c.GraphExecDestroy(exec), "destroy");
+  succeeds(c.GraphDestroy(graph), "destroy");
+  succeeds(c.set("fail", ""), "no more failures");
+}
+
 /// Fork to a second stream and, perhaps, join.
 int fork(Session& session, bool joins, cu::Graph* graph, cu::DevicePtr a, cu::DevicePtr b) {
   const Calls& c = calls();
@@ -302,6 +325,7 @@ void host_functions_and_graphs_in_graphs() {
 
 int main() {
   replay();
+  refused();
   branches();
   branches_without_order();
   what_a_capture_forbids();

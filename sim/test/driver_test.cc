@@ -334,6 +334,24 @@ void sticky_errors() {
   }
 }
 
+void without_pools() {
+  const Calls& c = calls();
+  Session session;
+  int supported = -1;
+  cu::MemPool pool = nullptr;
+  cu::DevicePtr pointer = 0;
+  succeeds(c.DeviceGetAttribute(&supported, cu::kMemoryPoolsSupported, 0), "attribute");
+  check(supported == 1, "a device has memory pools");
+  succeeds(c.set("pools", "0"), "a device without pools");
+  succeeds(c.DeviceGetAttribute(&supported, cu::kMemoryPoolsSupported, 0), "attribute");
+  check(supported == 0, "says so");
+  expect(c.DeviceGetDefaultMemPool(&pool, 0), cu::kNotSupported, "the pool");
+  expect(c.MemAllocAsync(&pointer, 4, session.stream()), cu::kNotSupported, "stream-ordered memory");
+  succeeds(c.MemAlloc(&pointer, 4), "plain memory");
+  succeeds(c.MemFree(pointer), "plain memory");
+  succeeds(c.set("pools", "1"), "with pools again");
+}
+
 void injected_failures() {
   const Calls& c = calls();
   cu::DevicePtr pointer = 0;
@@ -396,6 +414,7 @@ int main() {
   memory();
   pools();
   sticky_errors();
+  without_pools();
   injected_failures();
   proc_addresses();
   return finish("driver");
