@@ -45,6 +45,8 @@ class CudaDevice final : public Launcher {
   const DeviceFacts& facts() const { return facts_; }
   int64_t free_bytes();
   void synchronize();
+  /// Where its work is queued: for events around it.
+  cu::Stream stream() const { return stream_; }
 
   // Memory
   void* allocate(size_t bytes, const std::string& what) override;
