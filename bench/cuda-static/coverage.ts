@@ -7,8 +7,9 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Said } from './errors.ts';
 import { readPtx } from './ptx.ts';
-import { build, call, ptxHash, root, simulatedDriver, work } from './tools.ts';
+import { build, builtPtx, call, ptxHash, readPtxFolder, root, simulatedDriver, work } from './tools.ts';
 
 const folder = join(work, 'coverage');
 
@@ -23,8 +24,8 @@ export interface Coverage {
   readonly ran: ReadonlyMap<string, ReadonlySet<number>>;
   /** entry -> wavefronts of shared memory for each request, 1 is no conflict. */
   readonly conflicts: ReadonlyMap<string, number>;
-  /** What the op tests print: "ok attention forward …: worst 1e-3, bound 2e-3". */
-  readonly errors: readonly { readonly what: string; readonly worst: number }[];
+  /** What the op tests say that holds: "attention forward …", with its number where it has one. */
+  readonly said: readonly Said[];
 }
 
 export interface Unreached {
@@ -46,16 +47,16 @@ interface Reason {
 }
 
 /** Runs the op tests and the engine's tests. Minutes. */
-export async function record(ptx: ReadonlyMap<string, string>): Promise<void> {
+export function record(): void {
   const tests = readdirSync(join(root, 'test', 'native'))
     .filter((name) => /^cuda_\w+_test\.cc$/.test(name) && name !== 'cuda_abi_test.cc')
     .map((name) => `test_${name.replace(/_test\.cc$/, '')}`);
   build('sim', ['cudasim']);
   build('native', tests);
-  for (const [name, text] of ptx) {
-    if (readFileSync(join(work, 'native', 'ptx', `${name}.ptx`), 'utf8') !== text)
-      throw new Error(`${name}: the PTX in build/ and in build-cuda/native/ differ; build both with one nvcc`);
-  }
+  const ptx = builtPtx();
+  const shipped = readPtxFolder(join(root, 'build', 'ptx'));
+  if (ptxHash(shipped) !== ptxHash(ptx))
+    throw new Error('Expected the same PTX in the addon and in build-cuda/native; build both with one nvcc');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const environment = {
@@ -97,18 +98,24 @@ export function recorded(ptx: ReadonlyMap<string, string>): Coverage | null {
   const conflicts = [...sums].flatMap(([entry, [wavefronts, requests]]) =>
     requests === 0 ? [] : [[entry, wavefronts / requests] as const],
   );
-  const errors = [...readFileSync(join(folder, 'tests.log.txt'), 'utf8').matchAll(/^ok +(.*): worst ([^,]+), bound/gm)];
+  const sentences = readFileSync(join(folder, 'tests.log.txt'), 'utf8').matchAll(
+    /^ok +(.*?)(?:: worst ([^,]+), bound .*)?$/gm,
+  );
   return {
     ran,
     conflicts: new Map(conflicts),
-    errors: errors.map((found) => ({ what: found[1]!, worst: Number(found[2]) })),
+    said: [...sentences].map((found) => ({
+      what: found[1]!,
+      worst: found[2] === undefined ? null : Number(found[2]),
+    })),
   };
 }
 
 function sourceLine(place: string): { file: string; text: string } {
   const [file, line] = place.split(':') as [string, string | undefined];
   const path = [join(root, 'cuda', 'kernels', file), join(root, 'binding', 'engine', file)].find(existsSync);
-  const text = path === undefined ? '' : (readFileSync(path, 'utf8').split('\n')[Number(line) - 1] ?? '').trim();
+  const text =
+    path === undefined ? '' : (readFileSync(path, 'utf8').split('\n')[Number(line) - 1] ?? '').trim();
   return { file, text };
 }
 
@@ -128,7 +135,8 @@ export function unreached(ptx: ReadonlyMap<string, string>, { ran }: Coverage): 
   }
   return [...found.values()].map((group) => ({
     ...group,
-    reason: reasons.find((reason) => covers(reason, group) && group.lines.length <= reason.lines)?.reason ?? null,
+    reason:
+      reasons.find((reason) => covers(reason, group) && group.lines.length <= reason.lines)?.reason ?? null,
   }));
 }
 
@@ -152,7 +160,10 @@ export function coverageFaults(groups: readonly Unreached[]): string[] {
   const idle = readReasons().flatMap((reason) =>
     reason.kernels
       .filter((kernel) => !groups.some((group) => covers({ ...reason, kernels: [kernel] }, group)))
-      .map((kernel) => `${kernel}: unreached.json has a reason for ${reason.file} "${reason.text}", but all of it runs`),
+      .map(
+        (kernel) =>
+          `${kernel}: unreached.json has a reason for ${reason.file} "${reason.text}", but all of it runs`,
+      ),
   );
   return [...missing, ...idle];
 }

@@ -81,7 +81,8 @@ export const furtherGpus: readonly Gpu[] = [
 /** The newest of ours that is not newer than `sm`: what the driver's assembler will roughly make of the PTX. */
 export function architectureOf(sm: number): Architecture {
   const found = architectures.findLast((one) => one.sm <= sm);
-  if (found === undefined) throw new RangeError(`Expected compute capability 8.0 or later but received ${sm}`);
+  if (found === undefined)
+    throw new RangeError(`Expected compute capability 8.0 or later but received ${sm}`);
   return found;
 }
 

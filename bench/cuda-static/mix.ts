@@ -3,7 +3,20 @@ import type { Instruction } from './program.ts';
 
 export const classes = [
   ...['tensor', 'ldmatrix', 'async copy', 'global load', 'global store', 'shared load', 'shared store'],
-  ...['local', 'atomic', 'special', 'shuffle', 'fma', 'alu', 'convert', 'move', 'uniform', 'barrier', 'wait', 'branch'],
+  ...[
+    'local',
+    'atomic',
+    'special',
+    'shuffle',
+    'fma',
+    'alu',
+    'convert',
+    'move',
+    'uniform',
+    'barrier',
+    'wait',
+    'branch',
+  ],
 ] as const;
 export type Class = (typeof classes)[number];
 
@@ -34,7 +47,8 @@ function ptxMeaning({ opcode, operands }: Instruction): Meaning {
   const [base, second] = opcode.split('.') as [string, string | undefined];
   const space = /\.(global|shared|local|param|const)\b/.exec(opcode)?.[1];
   if (base === 'mma') return simple('tensor');
-  if (base === 'ldmatrix') return { kind: 'ldmatrix', bytes: Number(/\.x([124])/.exec(opcode)?.[1] ?? 1) * 128 };
+  if (base === 'ldmatrix')
+    return { kind: 'ldmatrix', bytes: Number(/\.x([124])/.exec(opcode)?.[1] ?? 1) * 128 };
   if (base === 'cp') {
     if (second !== 'async' || !space) return simple('wait');
     return { kind: 'async copy', bytes: Number(/,\s*(4|8|16)\b/.exec(operands)?.[1] ?? 16) * LANES };
@@ -55,7 +69,8 @@ function ptxMeaning({ opcode, operands }: Instruction): Meaning {
   if (/^(bra|ret|exit|trap|call)$/.test(base)) return simple('branch');
   if (base === 'cvt') return simple('convert');
   if (/^(mov|cvta|selp)$/.test(base)) return simple('move');
-  if (/^(add|sub|mul|fma|div|mad)$/.test(base) && /\.(f16x2|bf16x2|f16|bf16|f32|f64)$/.test(opcode)) return simple('fma');
+  if (/^(add|sub|mul|fma|div|mad)$/.test(base) && /\.(f16x2|bf16x2|f16|bf16|f32|f64)$/.test(opcode))
+    return simple('fma');
   return simple('alu');
 }
 

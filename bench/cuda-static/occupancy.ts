@@ -34,7 +34,10 @@ export function occupancy(kernel: Launchable, architecture: Architecture): Occup
   const shared = roundUp(kernel.shared + SHARED_RESERVED, SHARED_UNIT);
   const limits: [Occupancy['limit'], number][] = [
     ['registers', Math.floor(warpsByRegisters / warps)],
-    ['shared memory', kernel.shared > architecture.sharedOfBlock ? 0 : Math.floor(architecture.shared / shared)],
+    [
+      'shared memory',
+      kernel.shared > architecture.sharedOfBlock ? 0 : Math.floor(architecture.shared / shared),
+    ],
     ['warps', Math.floor(architecture.warps / warps)],
     ['blocks', architecture.blocks],
   ];

@@ -4,8 +4,8 @@
  */
 import { type Architecture, ISSUE_SLOTS, SHARED_BYTES, SPECIAL_LANES } from './gpus.ts';
 import type { Mix } from './mix.ts';
-import { type Kernel, loopsOf } from './program.ts';
 import { mixOf } from './mix.ts';
+import { type Kernel, loopsOf } from './program.ts';
 
 export type Pipe = 'issue' | 'tensor' | 'special' | 'shared' | 'fma' | 'alu';
 
@@ -22,7 +22,12 @@ export interface LoopModel {
 
 const WARP = 32;
 
-export function modelOf(mix: Mix, warps: number, architecture: Architecture, language: 'ptx' | 'sass'): LoopModel {
+export function modelOf(
+  mix: Mix,
+  warps: number,
+  architecture: Architecture,
+  language: 'ptx' | 'sass',
+): LoopModel {
   const { counts } = mix;
   const clocks: Partial<Record<Pipe, number>> = {
     issue: (warps * mix.issue) / ISSUE_SLOTS,
@@ -46,7 +51,13 @@ export function modelOf(mix: Mix, warps: number, architecture: Architecture, lan
 /** The innermost loop that holds tensor-core steps (where several do, that with most), as a mix; null without one. */
 export function mainLoop(kernel: Kernel, language: 'ptx' | 'sass'): Mix | null {
   const mixes = loopsOf(kernel)
-    .map(({ body }) => ({ body, mix: mixOf(body.map((i) => kernel.instructions[i]!), language) }))
+    .map(({ body }) => ({
+      body,
+      mix: mixOf(
+        body.map((i) => kernel.instructions[i]!),
+        language,
+      ),
+    }))
     .filter(({ mix }) => mix.counts.tensor > 0);
   const inner = mixes.filter(
     ({ body }) => !mixes.some((other) => other.body.length < body.length && body.includes(other.body[0]!)),
@@ -62,5 +73,10 @@ export function innerLoops(kernel: Kernel, language: 'ptx' | 'sass'): Mix[] {
   return loopsOf(kernel)
     .filter(({ innermost }) => innermost)
     .sort((a, b) => a.body[0]! - b.body[0]!)
-    .map(({ body }) => mixOf(body.map((i) => kernel.instructions[i]!), language));
+    .map(({ body }) =>
+      mixOf(
+        body.map((i) => kernel.instructions[i]!),
+        language,
+      ),
+    );
 }

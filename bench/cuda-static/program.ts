@@ -49,7 +49,8 @@ function blocksOf({ entry, instructions, labels }: Kernel): Block[] {
     const next = last.continues && b + 1 < blocks.length ? [b + 1] : [];
     if (last.target !== null) {
       const to = at.get(labels.get(last.target) ?? -1);
-      if (to === undefined) throw new Error(`${entry}: line ${last.line} jumps to ${last.target}, which is not there`);
+      if (to === undefined)
+        throw new Error(`${entry}: line ${last.line} jumps to ${last.target}, which is not there`);
       next.push(to);
     }
     for (const to of new Set(next)) {
@@ -128,7 +129,9 @@ export function loopsOf(kernel: Kernel): Loop[] {
   return [...bodies].map(([head, body]) => ({
     body: [...body]
       .sort((a, b) => a - b)
-      .flatMap((b) => Array.from({ length: blocks[b]!.end - blocks[b]!.first }, (_, i) => blocks[b]!.first + i)),
+      .flatMap((b) =>
+        Array.from({ length: blocks[b]!.end - blocks[b]!.first }, (_, i) => blocks[b]!.first + i),
+      ),
     innermost: !heads.some((other) => other !== head && body.has(other)),
   }));
 }

@@ -45,7 +45,14 @@ export function readPtx(text: string): PtxKernel[] {
     const entry = ENTRY.exec(line);
     if (entry !== null) {
       open = {
-        ...{ entry: entry[1]!, threads: 0, blocks: 1, instructions: [], labels: new Map(), sources: new Map() },
+        ...{
+          entry: entry[1]!,
+          threads: 0,
+          blocks: 1,
+          instructions: [],
+          labels: new Map(),
+          sources: new Map(),
+        },
         ...{ source: '', inside: false },
       };
       continue;

@@ -1,5 +1,5 @@
 /**
- * What the report asks of other programs: the addon's PTX, the assembler, the disassembler, and cuda_bench, which is built here.
+ * What the report asks of other programs: the kernels' PTX, the assembler, the disassembler, and cuda_bench, which is built here.
  * Everything lies under build-cuda/; assembled kernels are kept there until their PTX changes.
  */
 import { spawnSync } from 'node:child_process';
@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { disassemble, type Disassembler } from './sass.ts';
+import { type Disassembler, disassemble } from './sass.ts';
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const work = join(root, 'build-cuda');
@@ -48,19 +48,28 @@ export function cudaBench(args: readonly string[], environment: NodeJS.ProcessEn
     .map((line) => JSON.parse(line) as unknown);
 }
 
-/** name of the .cu file -> PTX, of the addon; that of build-cuda/ must be the same text. */
-export function shippedPtx(): Map<string, string> {
-  const folder = join(root, 'build', 'ptx');
+/** name of the .cu file -> PTX. */
+export function readPtxFolder(folder: string): Map<string, string> {
   const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.ptx')) : [];
   if (names.length === 0)
-    throw new Error('Expected the kernels in build/ptx but the addon was built without nvcc: install the CUDA toolkit');
+    throw new Error(
+      `Expected the kernels' PTX in ${folder} but it was built without nvcc: install the CUDA toolkit`,
+    );
   return new Map(names.sort().map((name) => [name.slice(0, -4), readFileSync(join(folder, name), 'utf8')]));
 }
 
-/** One name for all of the PTX: coverage of other texts is not theirs. */
+/** The kernels as build('native') made them. */
+export function builtPtx(): Map<string, string> {
+  return readPtxFolder(join(work, 'native', 'ptx'));
+}
+
+/** One name for all of the PTX, whatever folder it was built in: coverage of other texts is not theirs. */
 export function ptxHash(texts: ReadonlyMap<string, string>): string {
   const hash = createHash('sha256');
-  for (const [name, text] of texts) hash.update(`${name}\n${text}`);
+  for (const [name, text] of texts) {
+    const anywhere = text.replace(/^\s*\.file\s.*$/gm, '').replace(/_GLOBAL__N__[0-9a-f]+_/g, '');
+    hash.update(`${name}\n${anywhere}`);
+  }
   return hash.digest('hex').slice(0, 16);
 }
 
@@ -96,14 +105,19 @@ export function assemble(
 ): { facts: Map<string, Assembled>; sass: string | null } {
   const folder = join(work, 'static');
   mkdirSync(folder, { recursive: true });
-  const stem = join(folder, `${module}.${createHash('sha256').update(text).digest('hex').slice(0, 16)}.sm_${sm}`);
+  const stem = join(
+    folder,
+    `${module}.${createHash('sha256').update(text).digest('hex').slice(0, 16)}.sm_${sm}`,
+  );
   if (!existsSync(`${stem}.log`)) {
     writeFileSync(`${stem}.ptx`, text);
     const done = spawnSync('ptxas', ['-v', `-arch=sm_${sm}`, '-o', `${stem}.cubin`, `${stem}.ptx`], {
       encoding: 'utf8',
     });
     if (done.status !== 0)
-      throw new Error(`ptxas -arch=sm_${sm}, ${module}: ${done.stderr || done.error?.message || 'no answer'}`);
+      throw new Error(
+        `ptxas -arch=sm_${sm}, ${module}: ${done.stderr || done.error?.message || 'no answer'}`,
+      );
     writeFileSync(`${stem}.log`, done.stderr);
   }
   return {
