@@ -25,8 +25,16 @@ const claims: readonly Claim[] = [
     sentences: [/^adamw without master: every weight is one of/],
     as: 'a bf16 neighbour',
   },
-  { kernels: /^token_adv/, sentences: [/^whitened returns and advantages/], as: 'of the largest' },
-  { kernels: /^group_adv/, sentences: [/^group_advantages with the batch's scale/], as: 'of the largest' },
+  {
+    kernels: /^token_adv/,
+    sentences: [/^whitened returns and advantages/],
+    as: 'of the largest, against the CPU',
+  },
+  {
+    kernels: /^group_adv/,
+    sentences: [/^group_advantages with the batch's scale/],
+    as: 'of the largest, against the CPU',
+  },
   {
     kernels: /^attention_backward/,
     sentences: [/^d[qkv]$/, /^head sizes .* backward against float64/],
@@ -56,7 +64,11 @@ const claims: readonly Claim[] = [
   },
   { kernels: /^pack_/, sentences: [/^pack makes the CPU's panels/], as: "CPU's bits" },
   { kernels: /^unpack_/, sentences: [/^unpack gives the rows back/], as: 'exact' },
-  { kernels: /^policy_loss/, sentences: [/^policy_loss: (gradients|ten sums)/], as: 'of the largest' },
+  {
+    kernels: /^policy_loss/,
+    sentences: [/^policy_loss: (gradients|ten sums)/],
+    as: 'of the largest, against the CPU',
+  },
   { kernels: /^find_not/, sentences: [/^all_finite finds one NaN/], as: 'exact' },
   { kernels: /^sum_squares/, sentences: [/^sum_of_squares, relative/], as: 'relative' },
   { kernels: /^rms_norm_rows/, sentences: [/^rms_norm forward against float64/], as: 'of the largest' },
@@ -75,5 +87,7 @@ export function errorOf(entry: string, said: readonly Said[]): string | null {
   const found = said.filter(({ what }) => claim.sentences.some((sentence) => sentence.test(what)));
   if (found.length === 0) return null;
   const numbers = found.flatMap(({ worst }) => (worst === null ? [] : [worst]));
-  return numbers.length === 0 ? claim.as : `${Math.max(...numbers).toPrecision(2)} ${claim.as}`;
+  if (numbers.length === 0) return claim.as;
+  const worst = Math.max(...numbers);
+  return `${worst === 0 ? '0' : worst.toPrecision(2)} ${claim.as}`;
 }

@@ -64,13 +64,14 @@ export function gatherFacts(
   ptx: ReadonlyMap<string, string>,
   disassembler: Disassembler | null,
   coverage: Coverage | null,
+  targets: readonly Architecture[] = architectures,
 ): KernelFacts[] {
   const language: Language = disassembler === null ? 'ptx' : 'sass';
   const manifest = cudaBench(['manifest']) as ManifestLine[];
   const facts: KernelFacts[] = [];
   for (const [module, text] of ptx) {
     const source = readFileSync(join(root, 'cuda', 'kernels', `${module}.cu`), 'utf8');
-    const assembled = architectures.map((one) => assemble(module, text, one.sm, disassembler));
+    const assembled = targets.map((one) => assemble(module, text, one.sm, disassembler));
     const machine = assembled.map(({ sass }) => (sass === null ? [] : readSass(sass)));
     for (const kernel of readPtx(text)) {
       const { entry } = kernel;
@@ -84,7 +85,7 @@ export function gatherFacts(
       facts.push({
         ...known,
         sourceLines: source.split('\n').length - 1,
-        targets: architectures.map((architecture, i) => {
+        targets: targets.map((architecture, i) => {
           const facts = assembled[i]!.facts.get(entry);
           const code = language === 'ptx' ? kernel : machine[i]!.find((one) => one.entry === entry);
           if (facts === undefined || code === undefined)

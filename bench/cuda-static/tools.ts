@@ -96,6 +96,12 @@ function readLog(log: string): Map<string, Assembled> {
   return found;
 }
 
+function machineCode(stem: string, disassembler: Disassembler): string {
+  const file = `${stem}.${disassembler.version}.sass`;
+  if (!existsSync(file)) writeFileSync(file, disassemble(disassembler, `${stem}.cubin`));
+  return readFileSync(file, 'utf8');
+}
+
 /** entry -> what ptxas says of it, and the machine code where there is a disassembler. */
 export function assemble(
   module: string,
@@ -122,6 +128,6 @@ export function assemble(
   }
   return {
     facts: readLog(readFileSync(`${stem}.log`, 'utf8')),
-    sass: disassembler === null ? null : disassemble(disassembler, `${stem}.cubin`),
+    sass: disassembler === null ? null : machineCode(stem, disassembler),
   };
 }

@@ -40,8 +40,11 @@ struct Phases {
 
 using Cases = std::vector<Case>;
 void add_linear_cases(Cases& cases, const Model& model, const Phases& phases);
+/// Short products with a wide tile for every multiprocessor.
+void add_wide_cases(Cases& cases);
 void add_attention_cases(Cases& cases, const Model& model, const Phases& phases);
 void add_row_cases(Cases& cases, const Model& model, const Phases& phases);
+void add_loss_cases(Cases& cases, const Phases& phases);
 /// All of them. `tiny` is for the simulated device: small batches, and some products large enough for the wide tiles.
 Cases all_cases(const Model& model, bool tiny);
 

@@ -161,6 +161,41 @@ void low_rank(Cases& cases, const std::string& phase, int64_t T, int64_t N, int6
                    }});
 }
 
+// One output, in fp32: its value, then the gradients of its weights, its bias and its input.
+void value_head(Cases& cases, const std::string& phase, int64_t T, int64_t K) {
+  const double bytes = 4 * (real(T * K) + 2 * real(K) + 2 * real(T));
+  cases.push_back({"value head",
+                   phase,
+                   product(T, 1, K),
+                   Work::kStream,
+                   2 * real(T * K),
+                   bytes,
+                   bytes,
+                   {},
+                   [=](Launcher& gpu, Arena& arena) {
+                     const LinearForward op{
+                         arena.floats(T * K), factor(arena, 1, K), arena.floats(1), nullptr, arena.zeros<float>(T), T};
+                     return [&gpu, op] { cuda::linear_f32_forward(gpu, op); };
+                   }});
+  cases.push_back({"value head gradient",
+                   phase,
+                   product(T, 1, K),
+                   Work::kStream,
+                   4 * real(T * K),
+                   2 * bytes,
+                   2 * bytes + 8 * real(T),
+                   {},
+                   [=](Launcher& gpu, Arena& arena) {
+                     const float *x = arena.floats(T * K), *dy = arena.floats(T);
+                     const LinearBackwardWeight weight{x, dy, gradient(arena, 1, K), arena.zeros<float>(1), T};
+                     const LinearBackwardInput input{dy, factor(arena, 1, K), arena.zeros<float>(T * K), T, false};
+                     return [&gpu, weight, input] {
+                       cuda::linear_f32_backward_weight(gpu, weight);
+                       cuda::linear_f32_backward_input(gpu, input);
+                     };
+                   }});
+}
+
 }  // namespace
 
 void add_linear_cases(Cases& cases, const Model& m, const Phases& phases) {
@@ -179,6 +214,14 @@ void add_linear_cases(Cases& cases, const Model& m, const Phases& phases) {
   weight(cases, "training", train, m.G * m.D, m.C, true);
   head(cases, "training", train / 2, m.V, m.C);
   low_rank(cases, "training", train, m.F, m.C, 16);
+  value_head(cases, "training", train, m.C);
+}
+
+void add_wide_cases(Cases& cases) {
+  forward(cases, "wide tiles", 1408, 1280, 64);
+  input(cases, "wide tiles", 1408, 64, 1280);
+  weight(cases, "wide tiles", 64, 1408, 1280, false);
+  head(cases, "wide tiles", 1408, 1280, 64);
 }
 
 }  // namespace toolgrad::bench
