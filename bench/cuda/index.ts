@@ -74,13 +74,13 @@ function measure(facts: DeviceFacts, seconds: number): Measured[] {
 }
 
 function headline(facts: DeviceFacts): string {
-  const smi = facts.simulated ? null : clocks();
+  const gibibytes = (facts.memory / 2 ** 30).toFixed(1);
+  const what = `${facts.name}: compute capability ${(facts.sm / 10).toFixed(1)}, ${facts.multiprocessors} multiprocessors, ${gibibytes} GiB, CUDA ${facts.driver} (${facts.library})`;
+  if (facts.simulated) return what;
   return [
-    `${facts.name}: compute capability ${(facts.sm / 10).toFixed(1)}, ${facts.multiprocessors} multiprocessors, ${(facts.memory / 2 ** 30).toFixed(1)} GiB, CUDA ${facts.driver} (${facts.library})`,
-    smi === null
-      ? 'Clocks: nvidia-smi does not tell'
-      : `SM clock, its maximum, memory clock, power limit, driver: ${smi}`,
-    ...(facts.simulated ? [] : [`Bandwidth of the predictions: ${gpuOf(facts).source}`]),
+    what,
+    `SM clock, its maximum, memory clock, power limit, driver: ${clocks() ?? 'unknown, there is no nvidia-smi'}`,
+    `Bandwidth of the predictions: ${gpuOf(facts).source}`,
   ].join('\n');
 }
 

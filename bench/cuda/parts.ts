@@ -30,7 +30,7 @@ function run(
   if (milliseconds < 1000) return { name, state: 'left out', seconds: 0, said: 'time was up' };
   const began = performance.now();
   const done = spawnSync(program, args, {
-    ...{ cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, timeout: milliseconds },
+    ...{ cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, timeout: Math.floor(milliseconds) },
     env: { ...process.env, ...environment },
   });
   const seconds = (performance.now() - began) / 1000;
