@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import { type DeviceFacts, gpuOf, refusal } from '../bench/cuda/device.ts';
+import { measuredTable } from '../bench/cuda/tables.ts';
 import { architectureOf, architectures, gpus, peakFlops } from '../bench/cuda-static/gpus.ts';
 import { mixOf } from '../bench/cuda-static/mix.ts';
 import { occupancy } from '../bench/cuda-static/occupancy.ts';
@@ -159,6 +160,36 @@ test('peaks are those of the data sheets, and a prediction is not faster than th
   t.throws(() => predict(item, gpus[0]!, () => null, null), { message: /wide: expected a loop/ });
 });
 
+test('a streaming op is bound by the bandwidth, by its instructions, or by having few blocks', (t) => {
+  const item = (blocks: number): PlannedCase => ({
+    ...{
+      op: 'add',
+      model: 'm',
+      phase: 'training',
+      size: '',
+      work: 'stream',
+      flops: 0,
+      bytes: 1e8,
+      moved: 1e8,
+    },
+    launches: [{ kernel: 'add_elements', blocks, mma: 0 }],
+  });
+  const counted = (use: number, instructionsPerByte: number) =>
+    new Map([['add_elements', { part: 1, use, instructionsPerByte }]]);
+  const a100 = gpus[0]!;
+  const of = (blocks: number, use: number, instructions: number) =>
+    predict(item(blocks), a100, () => null, counted(use, instructions));
+  t.is(of(10000, 1, 0.01).bound, 'memory');
+  t.true(Math.abs(of(10000, 1, 0.01).fast - (1e8 / 2.039e12 / 0.92 + 2e-6)) < 1e-9);
+  t.is(of(10, 1, 0.01).bound, 'few blocks');
+  t.is(of(10000, 1, 1).bound, 'issue');
+  const [whole, half] = [of(10000, 1, 0), of(10000, 0.5, 0)];
+  t.true(
+    Math.abs((half.fast - 2e-6) / (whole.fast - 2e-6) - 2) < 1e-6,
+    'half of each sector is used: twice the bytes',
+  );
+});
+
 test('only a real GPU is timed, and the sentence says what is wrong otherwise', (t) => {
   const facts = { name: 'NVIDIA H100 80GB HBM3', sm: 90, multiprocessors: 132, memory: 8e10, driver: '12.4' };
   const clocks = { clock_khz: 1980000, memory_clock_khz: 2619000, bus_bits: 5120, l2_bytes: 5e7 };
@@ -175,6 +206,21 @@ test('only a real GPU is timed, and the sentence says what is wrong otherwise', 
   const other = gpuOf({ ...real, name: 'NVIDIA L4', sm: 89, memory_clock_khz: 6251000, bus_bits: 192 });
   t.is(Math.round(other.gpu.bandwidth / 1e9), 300);
   t.throws(() => gpuOf({ ...real, name: 'Unknown', memory_clock_khz: 0 }), { message: /add it to bench/ });
+});
+
+test('a measured case stands beside its prediction, and one that was left out says why', (t) => {
+  const prediction = { roofline: 8e-6, fast: 9e-6, slow: 16e-6, bound: 'memory' as const };
+  const item = { op: 'add', model: 'm', phase: 'training', size: 'n 1', work: 'stream' as const };
+  const numbers = { flops: 0, bytes: 1e6, moved: 1e6 };
+  const rest = { prediction, peak: 1e14, bandwidth: 1e12 };
+  const text = measuredTable([
+    { item: { ...item, ...numbers, runs: 7, median: 12e-6, best: 11e-6, worst: 20e-6 }, ...rest },
+    { item: { ...item, ...numbers, skipped: 'time was up' }, ...rest },
+  ]);
+  const [, , first, second] = text.split('\n');
+  t.is(first, '| m: add, training | n 1 | 9.0 – 16, memory | 12 (7) | 11 – 20 | 1.00 | 67 % of bandwidth |');
+  t.is(second, '| m: add, training | n 1 | 9.0 – 16, memory | not measured: time was up |  |  |  |');
+  t.regex(text, /1 of 2 cases were measured/);
 });
 
 /** Of docs/cuda-static.md: every kernel with its registers, its shared memory and its blocks on the five targets. */

@@ -28,7 +28,7 @@ export interface CountedCase extends Omit<PlannedCase, 'launches'> {
 
 /** Head sizes 64 and 128; widths that are and are not multiples of the tiles. */
 export const countedModels = ['tiny64:256,704,4,2,64,2000', 'tiny128:640,1408,4,1,128,4000'] as const;
-const SECTOR = 32;
+export const SECTOR = 32;
 const names = [
   ...['warp_instructions', 'mma', 'global_requests', 'global_sectors', 'global_bytes'],
   ...['shared_requests', 'shared_wavefronts'],

@@ -82,8 +82,10 @@ ${bytesTable(report.counted)}
 
 Roofline: the larger of bytes over bandwidth and flops over the data sheet's peak. *Predicted*: the larger of the design's bytes over
 the bandwidth and the loops' bound on the busiest multiprocessor, over the efficiency that public kernels of the kind reach (products 0.75 to 0.95,
-attention 0.65 to 0.85, its gradient 0.55 to 0.7, decoding 0.7 to 0.85, streaming 0.85 to 0.92), and 2 to 4 µs for each launch. GPUs and
-sources: [gpus.ts](../bench/cuda-static/gpus.ts).
+attention 0.65 to 0.85, its gradient 0.55 to 0.7, decoding 0.7 to 0.85, streaming 0.85 to 0.92), and 2 to 4 µs for each launch. A streaming op is the sum of its
+kernels: whole sectors over the bandwidth, over 64 bytes a clock of the multiprocessors that have a block ("few blocks"), or the PTX instructions of the small run
+scaled by bytes; what grows faster than its bytes (the gradient of the embedding looks through T² / 2 ids) is predicted too fast, and so are ops so small that
+latencies count. GPUs and sources: [gpus.ts](../bench/cuda-static/gpus.ts).
 
 ${rooflineTable(report)}
 

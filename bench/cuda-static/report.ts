@@ -1,10 +1,10 @@
 /** Everything of the static report, gathered: what the tables and the JSON are made from. */
 
-import { type CountedCase, countCases } from './counted.ts';
+import { type CountedCase, countCases, SECTOR } from './counted.ts';
 import { type Coverage, coverageFaults, type Unreached, unreached } from './coverage.ts';
 import { gatherFacts, type KernelFacts } from './facts.ts';
 import { type Gpu, gpus, ISSUE_SLOTS } from './gpus.ts';
-import { type PlannedCase, type Prediction, predict } from './roofline.ts';
+import { type PlannedCase, type Prediction, predict, type Streamed } from './roofline.ts';
 import type { Disassembler } from './sass.ts';
 import { cudaBench } from './tools.ts';
 
@@ -33,14 +33,27 @@ export interface StaticReport {
 /** Phases of counted and planned cases are the same but for the size of the batch. */
 const phaseKind = (phase: string) => (/^decode (?!1$)/.test(phase) ? 'decode many' : phase);
 
-/** Warp instructions that a streaming op issues for each byte it needs, from the counted cases. */
-export function instructionsPerByte(counted: readonly CountedCase[], item: PlannedCase): number | null {
-  const same = counted.filter(
+/** The kernels of a streaming op, from the counted case of the same op and kind of phase. */
+export function streamedOf(
+  counted: readonly CountedCase[],
+  item: PlannedCase,
+): ReadonlyMap<string, Streamed> | null {
+  const same = counted.findLast(
     ({ op, phase }) => op === item.op && phaseKind(phase) === phaseKind(item.phase),
   );
-  if (same.length === 0) return null;
-  const last = same[same.length - 1]!;
-  return last.total.warp_instructions / last.bytes;
+  if (same === undefined) return null;
+  return new Map(
+    Object.entries(same.kernels)
+      .filter(([, one]) => one.global_sectors > 0)
+      .map(([kernel, one]) => [
+        kernel,
+        {
+          part: one.global_sectors / same.total.global_sectors,
+          use: one.global_bytes / (SECTOR * one.global_sectors),
+          instructionsPerByte: one.warp_instructions / same.bytes,
+        },
+      ]),
+  );
 }
 
 export function predictCases(
@@ -59,7 +72,7 @@ export function predictCases(
     kernels.find((one) => one.entry === entry)?.targets.find((target) => target.sm === sm)?.loop ?? null;
   return planned.map((item) => ({
     item,
-    prediction: predict(item, gpu, loop, instructionsPerByte(counted, item)),
+    prediction: predict(item, gpu, loop, streamedOf(counted, item)),
   }));
 }
 
@@ -116,7 +129,7 @@ export function upperShare(
   if (loop !== null) return { of: 'tensor', share: loop.shareOfPeak, bound: loop.bound };
   const counters = counted.findLast(({ kernels }) => entry in kernels)?.kernels[entry];
   if (counters === undefined || counters.global_sectors === 0) return null;
-  const memory = (32 * counters.global_sectors) / gpu.bandwidth;
+  const memory = (SECTOR * counters.global_sectors) / gpu.bandwidth;
   const issue = counters.warp_instructions / (ISSUE_SLOTS * gpu.multiprocessors * gpu.clock);
   return { of: 'bandwidth', share: Math.min(1, memory / issue), bound: issue > memory ? 'issue' : 'memory' };
 }

@@ -4,9 +4,9 @@
  *
  * The bands: products 0.75 to 0.95, attention 0.65 to 0.85, its gradient 0.55 to 0.7, paged decoding 0.7 to 0.85, streaming 0.85 to
  * 0.92 of the bandwidth: what public kernels of each kind have been measured at. An uncalibrated model of this kind is off by a
- * factor of 1.3 to 2; it ranks better than it predicts.
+ * factor of 1.3 to 2; it ranks better than it predicts. Latencies are not in it: small ops are predicted too fast.
  */
-import { architectureOf, FLOPS_PER_MMA, type Gpu, ISSUE_SLOTS, peakFlops } from './gpus.ts';
+import { type Gpu, ISSUE_SLOTS, peakFlops } from './gpus.ts';
 import type { LoopModel } from './pipes.ts';
 
 export interface PlannedCase {
@@ -27,7 +27,7 @@ export interface Prediction {
   readonly roofline: number;
   readonly fast: number;
   readonly slow: number;
-  readonly bound: 'memory' | 'loop' | 'issue' | 'launches';
+  readonly bound: 'memory' | 'few blocks' | 'loop' | 'issue' | 'launches';
 }
 
 const bands: Readonly<Record<PlannedCase['work'], readonly [number, number]>> = {
@@ -38,6 +38,19 @@ const bands: Readonly<Record<PlannedCase['work'], readonly [number, number]>> = 
   stream: [0.85, 0.92],
 };
 const LAUNCH = [2e-6, 4e-6] as const;
+/** That a multiprocessor can draw from L2 a clock, at most. */
+const L2_BYTES = 64;
+
+/** What one kernel of an op asked for on the simulated device, for each byte that the op needs. */
+export interface Streamed {
+  /** Its part of the op's sectors; those of all kernels add up to 1. */
+  readonly part: number;
+  /** Bytes used of those in its sectors. */
+  readonly use: number;
+  readonly instructionsPerByte: number;
+}
+
+type Bound = Prediction['bound'];
 
 /** Seconds of the loops of all launches, one after the other, on the multiprocessor that gets most blocks. */
 function loopSeconds(item: PlannedCase, gpu: Gpu, loop: (kernel: string) => LoopModel | null): number {
@@ -50,21 +63,48 @@ function loopSeconds(item: PlannedCase, gpu: Gpu, loop: (kernel: string) => Loop
   }, 0);
 }
 
-/** `instructionsPerByte`: warp instructions that a streaming op issued for each byte it needs, on the simulated device. */
+/** The kernels of a streaming op one after the other: the bandwidth, what their blocks can draw from L2, and their instructions. */
+function streamSeconds(
+  item: PlannedCase,
+  gpu: Gpu,
+  streamed: ReadonlyMap<string, Streamed>,
+): [Bound, number][] {
+  const sums = new Map<Bound, number>();
+  const launched = new Set(item.launches.map(({ kernel }) => kernel));
+  for (const [kernel, { part, use, instructionsPerByte }] of streamed) {
+    // Another kernel of the op in other sizes stands for that of the sizes that were counted.
+    const same = item.launches.filter((one) => (launched.has(kernel) ? one.kernel === kernel : true));
+    const busy = Math.min(gpu.multiprocessors, Math.max(...same.map(({ blocks }) => blocks)));
+    const bytes = (item.moved * part) / use;
+    const times: [Bound, number][] = [
+      ['memory', bytes / gpu.bandwidth],
+      ['few blocks', bytes / (busy * L2_BYTES * gpu.clock)],
+      ['issue', (item.bytes * instructionsPerByte) / (ISSUE_SLOTS * busy * gpu.clock)],
+    ];
+    const [bound, seconds] = times.reduce((most, one) => (one[1] > most[1] ? one : most));
+    sums.set(bound, (sums.get(bound) ?? 0) + seconds);
+  }
+  const [bound] = [...sums].reduce((most, one) => (one[1] > most[1] ? one : most));
+  return [[bound, [...sums.values()].reduce((sum, seconds) => sum + seconds, 0)]];
+}
+
+/** `streamed`: the kernels of a streaming op as they were counted; null where they were not. */
 export function predict(
   item: PlannedCase,
   gpu: Gpu,
   loop: (kernel: string) => LoopModel | null,
-  instructionsPerByte: number | null,
+  streamed: ReadonlyMap<string, Streamed> | null,
 ): Prediction {
-  const times: [Prediction['bound'], number][] = [
-    ['memory', item.moved / gpu.bandwidth],
-    ['loop', loopSeconds(item, gpu, loop)],
-  ];
-  if (item.work === 'stream' && instructionsPerByte !== null) {
-    const rate = ISSUE_SLOTS * gpu.multiprocessors * gpu.clock;
-    times.push(['issue', (item.bytes * instructionsPerByte) / rate]);
-  }
+  const blocks = Math.max(...item.launches.map((one) => one.blocks));
+  const busy = Math.min(gpu.multiprocessors, blocks);
+  const times: [Bound, number][] =
+    item.work === 'stream' && streamed !== null && streamed.size > 0
+      ? streamSeconds(item, gpu, streamed)
+      : [
+          ['memory', item.moved / gpu.bandwidth],
+          ['few blocks', item.moved / (busy * L2_BYTES * gpu.clock)],
+          ['loop', loopSeconds(item, gpu, loop)],
+        ];
   const [bound, seconds] = times.reduce((most, one) => (one[1] > most[1] ? one : most));
   const [low, high] = bands[item.work];
   const fast = seconds / high + item.launches.length * LAUNCH[0];
@@ -73,14 +113,4 @@ export function predict(
     roofline: Math.max(item.bytes / gpu.bandwidth, item.flops / peakFlops(gpu)),
     ...{ fast, slow, bound: seconds < item.launches.length * LAUNCH[0] ? 'launches' : bound },
   };
-}
-
-/** The part of the tensor cores' time that padding wastes: mma executed over mma that the mathematics needs. */
-export function padding(item: PlannedCase): number | null {
-  const mma = item.launches.reduce((sum, one) => sum + one.mma, 0);
-  return mma === 0 ? null : (mma * FLOPS_PER_MMA) / item.flops;
-}
-
-export function architectureName(gpu: Gpu): string {
-  return `sm_${architectureOf(gpu.sm).sm}`;
 }

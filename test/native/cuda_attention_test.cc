@@ -18,7 +18,7 @@ const float kNan = std::numeric_limits<float>::quiet_NaN();
 // Every kernel's head size, sizes between them, groups of 1 to 20 query heads (more than a tile of decoding holds).
 const std::vector<AttentionShape> kShapes = {
     {3, 3, 8, DType::kBF16},  {10, 2, 16, DType::kBF16}, {6, 2, 32, DType::kBF16},  {2, 1, 40, DType::kBF16},
-    {4, 1, 64, DType::kBF16}, {2, 2, 96, DType::kBF16}, {2, 1, 128, DType::kBF16}, {20, 1, 16, DType::kBF16},
+    {4, 1, 64, DType::kBF16}, {2, 2, 96, DType::kBF16},  {2, 1, 128, DType::kBF16}, {20, 1, 16, DType::kBF16},
 };
 
 Sequence exact_sequence(Random* random, const AttentionShape& shape, int64_t length) {
