@@ -27,7 +27,7 @@ export interface CountedCase extends Omit<PlannedCase, 'launches'> {
 }
 
 /** Head sizes 64 and 128; widths that are and are not multiples of the tiles. */
-export const countedModels = ['tiny64:256,704,4,2,64,2000', 'tiny128:640,1408,4,1,128,4000'] as const;
+export const countedModels = ['tiny64:256,704,4,2,64,2000', 'tiny128:640,1408,4,1,128,32000'] as const;
 export const SECTOR = 32;
 const names = [
   ...['warp_instructions', 'mma', 'global_requests', 'global_sectors', 'global_bytes'],
@@ -61,9 +61,9 @@ export function requestedOverMinimum({ total, bytes }: CountedCase): number {
   return (total.global_sectors * SECTOR) / bytes;
 }
 
-/** Bytes used of those in the sectors asked for. */
+/** Bytes used of those in the sectors asked for; lanes that read the same bytes may use them more than once. */
 export function sectorUse({ total }: CountedCase): number {
-  return total.global_bytes / (total.global_sectors * SECTOR);
+  return Math.min(1, total.global_bytes / (total.global_sectors * SECTOR));
 }
 
 /** mma executed over those that the mathematics needs; null without any. */

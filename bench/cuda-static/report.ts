@@ -49,7 +49,7 @@ export function streamedOf(
         kernel,
         {
           part: one.global_sectors / same.total.global_sectors,
-          use: one.global_bytes / (SECTOR * one.global_sectors),
+          use: Math.min(1, one.global_bytes / (SECTOR * one.global_sectors)),
           instructionsPerByte: one.warp_instructions / same.bytes,
         },
       ]),
