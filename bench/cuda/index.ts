@@ -29,7 +29,9 @@ Needs nvcc, cmake and a GPU of compute capability 8.0 or later (TOOLGRAD_LIBCUDA
 `;
 
 const partNames = ['conformance', 'ops', 'engine', 'times'];
-/** Of the time for timing, so that reading, printing and what overruns fit too. */
+/** Of the minutes, what the tests leave for timing. */
+const TIMES_SHARE = 0.35;
+/** For a last case that takes long, and for printing. */
 const RESERVE_MS = 15_000;
 
 function readOptions(args: string[]) {
@@ -111,7 +113,13 @@ export function main(args: string[]): number {
 
   // Named to the tests as well: where a driver is named, they do not skip.
   const driver = { TOOLGRAD_LIBCUDA: found.library };
-  const parts = runParts(only, driver, left, (part) => tell(partLine(part)));
+  const forTimes = only.includes('times') && !simulated ? TIMES_SHARE * 60_000 * options.minutes : 0;
+  const parts = runParts(
+    only,
+    driver,
+    () => left() - forTimes,
+    (part) => tell(partLine(part)),
+  );
   const text: string[] = [];
   let results: unknown = [];
   if (only.includes('times')) {

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { engineTests } from '../cuda-static/coverage.ts';
 import { root, work } from '../cuda-static/tools.ts';
 
 export interface Part {
@@ -75,16 +76,7 @@ export function runParts(
   if (which.includes('engine')) {
     const ava = join(root, 'node_modules', '.bin', 'ava');
     const tests = (output: string) => `${count(output, /^ok /gm)} tests`;
-    add(
-      run(
-        'engine',
-        ava,
-        ['--tap', 'test/cuda/engine.test.ts', 'test/cuda/golden.test.ts'],
-        environment,
-        left(),
-        tests,
-      ),
-    );
+    add(run('engine', ava, ['--tap', ...engineTests], environment, left(), tests));
   }
   return parts;
 }
