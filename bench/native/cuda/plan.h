@@ -1,7 +1,7 @@
 // A launcher that runs nothing: it writes down what an op would launch on a GPU of given numbers.
 //
 // The launches come from the ops themselves, so grids and kernels cannot go stale. Work on the tensor cores is counted from
-// the kernels' own parameters; test/cuda/bench.test.ts compares the counts with what the simulated device executed.
+// the kernels' own parameters; test/native/cuda_cases_test.cc compares the counts with what the simulated device ran.
 #pragma once
 
 #include <vector>
