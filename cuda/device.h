@@ -74,6 +74,8 @@ class CudaDevice final : public Launcher {
   /// what was written down is queued, and the rest of the step is queued as it comes.
   void recorded(const std::function<void()>& body);
   const GraphCounts& graph_counts() const { return counts_; }
+  /// Where its work is queued: for events around it.
+  cu::Stream stream() const { return stream_; }
 
   // Memory
   void* allocate(size_t bytes, const std::string& what) override;

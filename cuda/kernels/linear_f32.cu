@@ -9,11 +9,15 @@ namespace toolgrad::cuda {
 namespace {
 
 constexpr int kTile = kLinearF32Tile, kDepth = kLinearF32Depth;
+constexpr int kTurns = kTile * kDepth / kLinearF32Threads;  // of all threads over a tile
 using Tile = float[kDepth][kTile + 1];
 
 // to[d][i] = from[(row0 + i) * stride + col0 + d] where both lie inside, else 0: rows of the tile along its second index.
+// A counted loop: bounds that depend on the thread are unrolled for trip counts that never occur.
 __device__ __forceinline__ void load_rows(Tile& to, const float* from, int64_t row0, int64_t rows, int col0, int cols) {
-  for (int at = threadIdx.x; at < kTile * kDepth; at += kLinearF32Threads) {
+#pragma unroll
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const int at = static_cast<int>(threadIdx.x) + turn * kLinearF32Threads;
     const int d = at % kDepth, i = at / kDepth;
     const bool inside = row0 + i < rows && col0 + d < cols;
     to[d][i] = inside ? from[(row0 + i) * cols + col0 + d] : 0.0f;
@@ -23,7 +27,9 @@ __device__ __forceinline__ void load_rows(Tile& to, const float* from, int64_t r
 // to[d][i] = from[(row0 + d) * cols + col0 + i]: rows along the first index.
 __device__ __forceinline__ void load_columns(Tile& to, const float* from, int64_t row0, int64_t rows, int col0,
                                              int cols) {
-  for (int at = threadIdx.x; at < kTile * kDepth; at += kLinearF32Threads) {
+#pragma unroll
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const int at = static_cast<int>(threadIdx.x) + turn * kLinearF32Threads;
     const int i = at % kTile, d = at / kTile;
     const bool inside = row0 + d < rows && col0 + i < cols;
     to[d][i] = inside ? from[(row0 + d) * cols + col0 + i] : 0.0f;
@@ -41,7 +47,9 @@ extern "C" __global__ void __launch_bounds__(kLinearF32Threads) linear_f32_forwa
   float sum = 0;
   for (int k0 = 0; k0 < p.K; k0 += kDepth) {
     load_rows(x, p.x, t0, p.T, k0, p.K);
-    for (int at = threadIdx.x; at < kTile * kDepth; at += kLinearF32Threads) {
+#pragma unroll
+    for (int turn = 0; turn < kTurns; ++turn) {
+      const int at = static_cast<int>(threadIdx.x) + turn * kLinearF32Threads;
       const int d = at / kTile;
       w[d][at % kTile] = k0 + d < p.K ? weights[k0 * kTile + at] : 0.0f;
     }

@@ -17,8 +17,8 @@ const float kNan = std::numeric_limits<float>::quiet_NaN();
 
 // Every kernel's head size, sizes between them, groups of 1 to 20 query heads (more than a tile of decoding holds).
 const std::vector<AttentionShape> kShapes = {
-    {3, 3, 8, DType::kBF16},  {4, 2, 16, DType::kBF16}, {6, 2, 32, DType::kBF16},  {2, 1, 40, DType::kBF16},
-    {4, 1, 64, DType::kBF16}, {2, 2, 96, DType::kBF16}, {2, 1, 128, DType::kBF16}, {20, 1, 16, DType::kBF16},
+    {3, 3, 8, DType::kBF16},  {10, 2, 16, DType::kBF16}, {6, 2, 32, DType::kBF16},  {2, 1, 40, DType::kBF16},
+    {4, 1, 64, DType::kBF16}, {2, 2, 96, DType::kBF16},  {2, 1, 128, DType::kBF16}, {20, 1, 16, DType::kBF16},
 };
 
 Sequence exact_sequence(Random* random, const AttentionShape& shape, int64_t length) {
@@ -162,7 +162,7 @@ void merges_chunks(Gpu gpu) {
   double forward = 0, lse = 0;
   // Groups of 9 and 10: rows of decoding in both halves of a tile.
   const AttentionShape shapes[] = {{9, 1, 8, DType::kBF16},
-                                   {4, 2, 16, DType::kBF16},
+                                   {10, 2, 16, DType::kBF16},
                                    {10, 1, 32, DType::kBF16},
                                    {9, 1, 64, DType::kBF16},
                                    {9, 1, 128, DType::kBF16}};

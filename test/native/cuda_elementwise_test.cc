@@ -352,6 +352,23 @@ void adamw_without_master(Gpu& gpu) {
   check(neighbour, "adamw without master: every weight is one of the two bf16 neighbours of the exact value");
   check_below(std::fabs(bias) / (n * kDraws), 4 * std::sqrt(spread) / (n * kDraws),
               "adamw without master: the mean rounding error, in units of the last place, against four sigma");
+
+  // Four elements of one thread, each not finite once; the others stay what they are.
+  bool spread_alone = true;
+  const Floats usual = run(3, Placement::kFlush);
+  for (int64_t j = 0; j < 4; ++j) {
+    for (const float value : {NAN, INFINITY, -INFINITY}) {
+      const std::vector<uint16_t> before = bits;
+      bits[static_cast<size_t>(8 + j)] = f32_to_bf16(value);
+      const Floats found = run(3, Placement::kFlush);
+      for (int64_t i = 0; i < n; ++i)
+        spread_alone = spread_alone && (i != 8 + j          ? found[i] == usual[i]
+                                        : std::isnan(value) ? std::isnan(found[i])
+                                                            : found[i] == value);
+      bits = before;
+    }
+  }
+  check(spread_alone, "adamw without master: NaN and infinities stay what they are, each alone");
 }
 
 void reductions(Gpu& gpu) {

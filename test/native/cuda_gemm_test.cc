@@ -15,9 +15,9 @@ using namespace toolgrad::test;
 namespace {
 
 // Around every edge of the tiles (16, 32, 64, 128 rows; 32 and 128 along the contraction), odd widths, and one element.
-const LinearShape kShapes[] = {{1, 1, 1},      {9, 70, 700},   {1, 24, 72},   {2, 33, 31},  {5, 15, 100},
-                               {16, 40, 48},   {17, 100, 37},  {33, 64, 136}, {64, 65, 64}, {65, 130, 96},
-                               {130, 257, 70}, {129, 140, 33}, {300, 70, 24}, {700, 17, 20}};
+const LinearShape kShapes[] = {{1, 1, 1},     {9, 70, 700},   {1, 24, 72},    {2, 33, 31},   {5, 15, 100},
+                               {16, 40, 48},  {15, 33, 700},  {17, 100, 37},  {33, 64, 136}, {64, 65, 64},
+                               {65, 130, 96}, {130, 257, 70}, {129, 140, 33}, {300, 70, 24}, {700, 17, 20}};
 
 struct Weight {
   Packed host;

@@ -171,6 +171,10 @@ void test_not_finite(cuda::CudaDevice& gpu, Ops& cpu) {
   const HeadReference expected = head_reference(fewer);
   check_below(std::max(worst_difference(r.logprob, expected.logprob), worst_difference(r.entropy, expected.entropy)),
               2e-5, "a tile of logits of -inf counts as absent");
+  HeadProblem none = p;
+  std::fill(none.w.begin(), none.w.end(), -HUGE_VALF);
+  const HeadResults nothing = run(gpu, cpu, none, 2, Placement::kFlush);
+  check(nothing.lse[0] == -HUGE_VALF && nothing.lse[1] == -HUGE_VALF, "logits of -inf only have the log-sum-exp -inf");
   std::fill(p.w.begin() + 256 * 8, p.w.begin() + 512 * 8, 0.25f);
   const HeadResults before = run(gpu, cpu, p, 2, Placement::kFlush);
   std::fill(p.hidden.begin(), p.hidden.begin() + 8, std::numeric_limits<float>::quiet_NaN());

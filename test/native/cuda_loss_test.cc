@@ -317,6 +317,11 @@ void groups(Gpu& gpu) {
   DeviceArray<float> in(gpu, bad), out(gpu, nans(24));
   check_throws([&] { cuda::group_advantages(gpu, {}, in.data(), 4, 6, nullptr, out.data()); }, "ERR_NOT_FINITE",
                "trajectory 13 (group 2, sample 1) is infinite", "group_advantages names the first bad reward");
+  std::vector<uint8_t> some(24, 1);
+  some[13] = 0;
+  DeviceArray<uint8_t> valid(gpu, some);
+  check_throws([&] { cuda::group_advantages(gpu, {}, in.data(), 4, 6, valid.data(), out.data()); }, "ERR_NOT_FINITE",
+               "trajectory 20 (group 3, sample 2) is NaN", "group_advantages names the first bad reward that counts");
   check_throws([&] { cuda::group_advantages(gpu, {}, in.data(), 4, 0, nullptr, out.data()); }, "ERR_ADVANTAGE_OPTION",
                "G = 0", "group_advantages refuses empty groups");
 }
@@ -411,11 +416,15 @@ void tokens(Gpu& gpu) {
   Tokens bad = in;
   bad.reward[at] = NAN;
   check_throws([&] { run(bad, false, 1); }, "ERR_NOT_FINITE", "token 170 of sequence 7", "a bad reward is named");
+  check_throws([&] { run(bad, true, 1); }, "ERR_NOT_FINITE", "token 170 of sequence 7",
+               "a bad reward is named beside values");
   bad = in;
   for (int64_t t = at; t < T; ++t)
     if (bad.mask[t] == 0) bad.reward[t] = 1;
   check_throws([&] { run(bad, false, 1); }, "ERR_ADVANTAGE_OPTION", "of sequence 7, which the policy did not write",
                "a reward off the mask is named");
+  check_throws([&] { run(bad, true, 1); }, "ERR_ADVANTAGE_OPTION", "of sequence 7, which the policy did not write",
+               "a reward off the mask is named beside values");
   bad = in;
   bad.value[0] = INFINITY;
   check_throws([&] { run(bad, true, 1); }, "ERR_NOT_FINITE", "finite values but token 0 of sequence 0",
