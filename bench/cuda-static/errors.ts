@@ -55,6 +55,16 @@ const claims: readonly Claim[] = [
   { kernels: /^head_/, sentences: [/^(log-prob|entropy|log-sum-exp) against fp64/], as: 'nats' },
   { kernels: /^kv_(copy|clear)/, sentences: [/^kv_prepare: cleared and copied pages/], as: 'exact' },
   { kernels: /^kv_write/, sentences: [/^kv_write: the CPU's bits/], as: "CPU's bits" },
+  {
+    kernels: /^linear_gated/,
+    sentences: [/^gate, up and act have the bits of two linear layers and SwiGLU/],
+    as: "linear's and SwiGLU's bits",
+  },
+  {
+    kernels: /^swiglu_act_rounded/,
+    sentences: [/^swiglu: rounded rows are the rows, rounded/],
+    as: "SwiGLU's, rounded",
+  },
   { kernels: /^linear_f32/, sentences: [/^fp32 y, dx, dW and db against fp64/], as: 'u' },
   { kernels: /^(linear_|bias_gradient|cast_)/, sentences: products, as: 'u' },
   {

@@ -25,6 +25,10 @@ PackedMatrix factor(Arena& arena, int64_t rows, int64_t cols) {
   return {arena.floats(packed_elements(rows, cols)), DType::kF32, rows, cols};
 }
 
+ProductRowsOut rounded(Arena& arena, int64_t T, int64_t width) {
+  return {arena.halves(T * product_stride(DType::kBF16, width)), DType::kBF16};
+}
+
 void forward(Cases& cases, const std::string& phase, int64_t T, int64_t N, int64_t K) {
   const double bytes = 4 * real(T * K) + 2 * real(N * K) + 4 * real(T * N);
   cases.push_back({"linear forward",
@@ -39,6 +43,24 @@ void forward(Cases& cases, const std::string& phase, int64_t T, int64_t N, int64
                      const LinearForward op{
                          arena.floats(T * K), weights(arena, N, K), nullptr, nullptr, arena.zeros<float>(T * N), T};
                      return [&gpu, op] { cuda::linear_forward(gpu, op); };
+                   }});
+}
+/// `keep`: gate and up are written for the backward pass.
+void gated(Cases& cases, const std::string& phase, int64_t T, int64_t F, int64_t K, bool keep) {
+  const double bytes = 2 * real(T * K) + 4 * real(F * K) + (keep ? 10 : 2) * real(T * F);
+  cases.push_back({keep ? "gate, up, SwiGLU, kept" : "gate, up, SwiGLU",
+                   phase,
+                   product(T, F, K),
+                   Work::kGemm,
+                   4 * real(T) * real(F) * real(K),
+                   bytes,
+                   bytes,
+                   {},
+                   [=](Launcher& gpu, Arena& arena) {
+                     const GatedForward op{
+                         rounded(arena, T, K),      weights(arena, F, K),      weights(arena, F, K), nullptr, nullptr,
+                         arena.zeros<float>(T * F), arena.zeros<float>(T * F), rounded(arena, T, F), T,       keep};
+                     return [&gpu, op] { cuda::gated_forward(gpu, op); };
                    }});
 }
 void input(Cases& cases, const std::string& phase, int64_t T, int64_t N, int64_t K) {
@@ -201,14 +223,15 @@ void value_head(Cases& cases, const std::string& phase, int64_t T, int64_t K) {
 void add_linear_cases(Cases& cases, const Model& m, const Phases& phases) {
   const int64_t prefill = phases.prefill.tokens(), train = phases.train.tokens();
   forward(cases, "prefill", prefill, m.H * m.D, m.C);
-  forward(cases, "prefill", prefill, m.F, m.C);
+  gated(cases, "prefill", prefill, m.F, m.C, false);
   forward(cases, "prefill", prefill, m.C, m.F);
   for (const Batch& batch : {phases.decode_one, phases.decode_many}) {
     const std::string phase = "decode " + std::to_string(batch.S);
-    forward(cases, phase, batch.S, m.F, m.C);
+    gated(cases, phase, batch.S, m.F, m.C, false);
     forward(cases, phase, batch.S, m.C, m.F);
     forward(cases, phase, batch.S, m.V, m.C);
   }
+  gated(cases, "training", train, m.F, m.C, true);
   input(cases, "training", train, m.F, m.C);
   weight(cases, "training", train, m.F, m.C, false);
   weight(cases, "training", train, m.G * m.D, m.C, true);
@@ -219,6 +242,7 @@ void add_linear_cases(Cases& cases, const Model& m, const Phases& phases) {
 
 void add_wide_cases(Cases& cases) {
   forward(cases, "wide tiles", 1408, 1280, 64);
+  gated(cases, "wide tiles", 1408, 640, 64, true);
   input(cases, "wide tiles", 1408, 64, 1280);
   weight(cases, "wide tiles", 64, 1408, 1280, false);
   head(cases, "wide tiles", 1408, 1280, 64);

@@ -26,13 +26,19 @@ struct Rows {
     cases.push_back({op, phase, size, Work::kStream, 0, bytes, moved, {}, std::move(prepare)});
   }
 
-  void norm(const std::string& phase, int64_t T, int64_t C) const {
-    const double bytes = 8 * real(T * C);
-    stream("RMSNorm", phase, rows_text(T, C), bytes, bytes, [=](Launcher& gpu, Arena& arena) {
-      const RmsNormForward op{
-          arena.floats(T * C), arena.floats(C), arena.zeros<float>(T * C), arena.zeros<float>(T), T, C, 1e-5f};
-      return [&gpu, op] { cuda::rms_norm_forward(gpu, op); };
-    });
+  ProductRowsOut out(Arena& arena, int64_t T, int64_t width, DType dtype) const {
+    if (dtype == DType::kF32) return arena.zeros<float>(T * width);
+    return {arena.zeros<uint16_t>(T * product_stride(dtype, width)), dtype};
+  }
+
+  void norm(const std::string& phase, int64_t T, int64_t C, DType dtype) const {
+    const double bytes = real(T * C) * static_cast<double>(4 + dtype_size(dtype));
+    stream(dtype == DType::kF32 ? "RMSNorm" : "RMSNorm, rounded", phase, rows_text(T, C), bytes, bytes,
+           [=, *this](Launcher& gpu, Arena& arena) {
+             const RmsNormForward op{
+                 arena.floats(T * C), arena.floats(C), out(arena, T, C, dtype), arena.zeros<float>(T), T, C, 1e-5f};
+             return [&gpu, op] { cuda::rms_norm_forward(gpu, op); };
+           });
   }
   void norm_gradient(const std::string& phase, int64_t T, int64_t C) const {
     const double one = 4 * real(T * C);
@@ -66,13 +72,14 @@ struct Rows {
       return [&gpu, op] { cuda::rope(gpu, op); };
     });
   }
-  void swiglu(const std::string& phase, int64_t T) const {
+  void swiglu(const std::string& phase, int64_t T, DType dtype) const {
     const int64_t F = m.F;
-    const double bytes = 12 * real(T * F);
-    stream("SwiGLU", phase, rows_text(T, F), bytes, bytes, [=](Launcher& gpu, Arena& arena) {
-      const SwigluForward op{arena.floats(T * F), arena.floats(T * F), arena.zeros<float>(T * F), T, F};
-      return [&gpu, op] { cuda::swiglu_forward(gpu, op); };
-    });
+    const double bytes = real(T * F) * static_cast<double>(8 + dtype_size(dtype));
+    stream(dtype == DType::kF32 ? "SwiGLU" : "SwiGLU, rounded", phase, rows_text(T, F), bytes, bytes,
+           [=, *this](Launcher& gpu, Arena& arena) {
+             const SwigluForward op{arena.floats(T * F), arena.floats(T * F), out(arena, T, F, dtype), T, F};
+             return [&gpu, op] { cuda::swiglu_forward(gpu, op); };
+           });
   }
   void swiglu_gradient(const std::string& phase, int64_t T) const {
     const int64_t F = m.F;
@@ -221,17 +228,18 @@ void add_row_cases(Cases& cases, const Model& model, const Phases& phases) {
   const Rows rows{cases, model};
   const int64_t prefill = phases.prefill.tokens(), train = phases.train.tokens();
   rows.embedding("prefill", prefill);
-  rows.norm("prefill", prefill, model.C);
-  rows.norm("prefill", prefill * model.H, model.D);  // QK-norm of models that have it
+  rows.norm("prefill", prefill, model.C, DType::kBF16);
+  rows.norm("prefill", prefill * model.H, model.D, DType::kF32);  // QK-norm of models that have it
   rows.rope("prefill", prefill);
-  rows.swiglu("prefill", prefill);
   for (const Batch& batch : {phases.decode_one, phases.decode_many}) {
     const std::string phase = "decode " + std::to_string(batch.S);
-    rows.norm(phase, batch.S, model.C);
+    rows.norm(phase, batch.S, model.C, DType::kBF16);
     rows.rope(phase, batch.S);
-    rows.swiglu(phase, batch.S);
     rows.sample(phase, batch.S);
   }
+  rows.swiglu("training", train, DType::kBF16);  // made again for the gradient
+  rows.swiglu("training, adapter", train, DType::kF32);
+  rows.norm("loss head", train / 2, model.C, DType::kF32);
   rows.norm_gradient("training", train, model.C);
   rows.norm_gradient("training", train * model.H, model.D);
   rows.swiglu_gradient("training", train);

@@ -60,6 +60,12 @@ double mma_of(const KernelInfo& kernel, const Batch& b, int64_t blocks, const vo
       return n * tile_mma<GemmMedium>(as<LinearForwardParams>(p).K);
     case kernel_index::linear_forward_skinny:
       return n * tile_mma<GemmSkinny>(as<LinearForwardParams>(p).K);
+    case kernel_index::linear_gated_wide:
+      return n * tile_mma<GemmWide>(as<LinearGatedParams>(p).K);
+    case kernel_index::linear_gated_medium:
+      return n * tile_mma<GemmMedium>(as<LinearGatedParams>(p).K);
+    case kernel_index::linear_gated_skinny:
+      return n * tile_mma<GemmSkinny>(as<LinearGatedParams>(p).K);
     case kernel_index::linear_backward_input_wide:
       return n * tile_mma<GemmWide>(as<LinearBackwardInputParams>(p).N);
     case kernel_index::linear_backward_input_medium:

@@ -4,6 +4,7 @@
 // the kernels' own parameters; test/native/cuda_cases_test.cc compares the counts with what the simulated device ran.
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "cases.h"
@@ -25,6 +26,7 @@ class Plan final : public cuda::Launcher {
   void* allocate(size_t bytes, const std::string& what) override;
   void release(void*, size_t) noexcept override {}
   bool on_host() const override { return false; }
+  int64_t available() override { return std::numeric_limits<int64_t>::max(); }
   void zero(void*, size_t) override {}
   void copy(void*, const void*, size_t) override {}
   void upload(void*, const void*, size_t) override {}
