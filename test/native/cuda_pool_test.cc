@@ -119,6 +119,7 @@ void test_trim() {
 int main() {
   using namespace toolgrad::test;
   if (open_gpu() == nullptr) return kSkipped;
+  set_simulator("memory", "268435456");  // less to fill
   test_all(open_gpu()->pooled());
   if (set_simulator("pools", "0")) {
     test_all(false);
