@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "cuda_conflicts.h"
 #include "cuda_settled.h"
 #include "engine/adamw_math.h"
 #include "engine/philox.h"
@@ -409,5 +410,6 @@ int main() {
   adamw(*gpu, *cpu.ops);
   adamw_without_master(*gpu);
   reductions(*gpu);
+  check_conflicts();
   return finish();
 }

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "cuda_arrays.h"
+#include "cuda_conflicts.h"
 #include "linear_problem.h"
 #include "ops/gemm_launch.h"
 #include "ops/linear.h"
@@ -265,5 +266,6 @@ int main() {
   check(pieces, "batches cut into 7, 40 or 128 rows give the same bits of y and dx");
   check(steps_of_16, "micro-batches cut at multiples of 16 tokens change no bit of dW");
   shapes_agree(*gpu, *cpu.ops);
+  check_conflicts();
   return finish();
 }

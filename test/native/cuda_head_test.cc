@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "cuda_arrays.h"
+#include "cuda_conflicts.h"
 #include "head_problem.h"
 #include "ops/gemm_launch.h"
 #include "ops/linear.h"
@@ -241,5 +242,6 @@ int main() {
   shapes_agree(*gpu, *cpu.ops);
   test_one_hot(*gpu, *cpu.ops);
   test_not_finite(*gpu, *cpu.ops);
+  check_conflicts();
   return finish();
 }

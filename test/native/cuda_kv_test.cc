@@ -1,5 +1,6 @@
 // The paged cache on the GPU: new keys and values, cleared and copied pages, to the bit of the CPU, slots that nobody wrote
 // included.
+#include "cuda_conflicts.h"
 #include "cuda_settled.h"
 #include "ops/ops.h"
 
@@ -123,5 +124,6 @@ int main() {
   Backend cpu(best_isa(), 1);
   write(*gpu, *cpu.ops);
   prepare(*gpu, *cpu.ops);
+  check_conflicts();
   return finish();
 }

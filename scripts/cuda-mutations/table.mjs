@@ -1,0 +1,48 @@
+// What cuda-mutations.mjs found, in Markdown.
+
+const cell = (text) => text.replaceAll('|', '\\|').replaceAll('`', "'");
+const code = (text) => `\`${cell(text.trim()) || ' '}\``;
+
+/** The part of a message that says what was seen, not where in memory. */
+function shorter(detail) {
+  const fault = /^kernel (\w+), PTX line \d+(?: \(([^)]*)\))?, ([\w.:]+),.*? lane \d+: (.*)$/.exec(detail);
+  const text = fault === null ? detail : `${fault[1]}, ${fault[3]}: ${fault[4]}`;
+  const plain = text
+    .replaceAll(/0x[0-9a-f]+/g, 'an address')
+    .replaceAll(/\/[^\s,]*\/(?=cuda\/|binding\/)/g, '');
+  return plain.length > 170 ? `${plain.slice(0, 167)}...` : plain;
+}
+
+export function markdown(results, operators) {
+  const faults = results.faults.filter(({ outcome }) => outcome !== 'discarded');
+  const discarded = results.faults.length - faults.length;
+  const kinds = new Map();
+  for (const { outcome, kind, why } of faults) {
+    const name = outcome === 'caught' ? kind : why === undefined ? 'not caught' : 'equivalent';
+    kinds.set(name, (kinds.get(name) ?? 0) + 1);
+  }
+  const what = new Map(operators.map((operator) => [operator.id, operator.what]));
+  const lines = [
+    `Seed ${results.seed}, ${faults.length} faults (${discarded} more were drawn and discarded: they did not compile or gave the same PTX): ` +
+      `${[...kinds]
+        .sort((a, b) => b[1] - a[1])
+        .map(([kind, n]) => `${kind} ${n}`)
+        .join(', ')}.`,
+    '',
+    '| | place | fault | was | became | caught by |',
+    '|--:|---|---|---|---|---|',
+  ];
+  for (const [i, fault] of faults.entries()) {
+    const by =
+      fault.outcome === 'caught'
+        ? `${fault.kind}: ${cell(shorter(fault.detail))} (${fault.check})`
+        : fault.why === undefined
+          ? '**nothing**'
+          : `nothing, equivalent: ${cell(fault.why)}`;
+    const place = `${fault.file.replace('cuda/kernels/', '').replace('binding/', '')}:${fault.line}`;
+    lines.push(
+      `| ${i + 1} | ${place} | ${fault.operator}: ${what.get(fault.operator)} | ${code(fault.was)} | ${code(fault.becomes)} | ${by} |`,
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}
