@@ -9,13 +9,13 @@
 //   node scripts/cuda-mutations.mjs --from FILE           goes on with an interrupted run; --again repeats its survivors
 //
 // Results: build-cuda/mutations/results.json, after every fault, and results.md at the end; --out BASE names others. Exit status
-// 1: a fault survived that cuda-mutations/equivalent.mjs does not explain. The sources of the checkout are never changed.
+// 1: a fault survived that cuda-mutations/explained.mjs does not explain. The sources of the checkout are never changed.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { whyEquivalent } from './cuda-mutations/equivalent.mjs';
+import { whyNotCaught } from './cuda-mutations/explained.mjs';
 import { operators } from './cuda-mutations/operators.mjs';
 import { draw, findSites, modulesOf } from './cuda-mutations/sites.mjs';
 import { Suite } from './cuda-mutations/suite.mjs';
@@ -90,7 +90,7 @@ async function main() {
   const save = () => {
     results.faults.sort((a, b) => a.slot - b.slot || a.attempt - b.attempt);
     for (const fault of results.faults)
-      if (fault.outcome === 'survived') fault.why = whyEquivalent(fault, fault.text);
+      if (fault.outcome === 'survived') fault.why = whyNotCaught(fault, fault.text);
     writeFileSync(`${values.out}.json`, `${JSON.stringify(results, null, 1)}\n`);
   };
 

@@ -68,7 +68,7 @@ const faultKinds = [
   [/barrier/, 'barrier divergence'],
   [/never arrives|member mask|lanes? .* (not|missing)/, 'collective with missing lanes'],
   [/a hang|without an end/, 'hang'],
-  [/another block|other block|no fence|released/, 'missing order between blocks'],
+  [/without a fence/, 'missing order between blocks'],
 ];
 
 /** { how, kind, detail } of a check that did not pass, or null. */

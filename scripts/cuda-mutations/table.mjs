@@ -18,7 +18,7 @@ export function markdown(results, operators) {
   const discarded = results.faults.length - faults.length;
   const kinds = new Map();
   for (const { outcome, kind, why } of faults) {
-    const name = outcome === 'caught' ? kind : why === undefined ? 'not caught' : 'equivalent';
+    const name = outcome === 'caught' ? kind : why === undefined ? 'not caught' : 'explained';
     kinds.set(name, (kinds.get(name) ?? 0) + 1);
   }
   const what = new Map(operators.map((operator) => [operator.id, operator.what]));
@@ -38,7 +38,7 @@ export function markdown(results, operators) {
         ? `${fault.kind}: ${cell(shorter(fault.detail))} (${fault.check})`
         : fault.why === undefined
           ? '**nothing**'
-          : `nothing, equivalent: ${cell(fault.why)}`;
+          : `nothing: ${cell(fault.why)}`;
     const place = `${fault.file.replace('cuda/kernels/', '').replace('binding/', '')}:${fault.line}`;
     lines.push(
       `| ${i + 1} | ${place} | ${fault.operator}: ${what.get(fault.operator)} | ${code(fault.was)} | ${code(fault.becomes)} | ${by} |`,
