@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 // Mutation test of the CUDA kernels: plants faults that authors of kernels make, one at a time, and says which check catches
-// each. Not part of .ci/run (about 20 minutes of two cores). Needs cmake, ninja and nvcc; the kernels run on the simulated GPU.
+// each. Not part of .ci/run (200 faults: 17 minutes of two cores). Needs cmake, ninja and nvcc; the kernels run on the simulated GPU.
 //
 //   node scripts/cuda-mutations.mjs                       48 faults of seed 1
 //   node scripts/cuda-mutations.mjs --seed 2 --count 60   others
 //   node scripts/cuda-mutations.mjs --list                the operators, with how often each fits
 //   node scripts/cuda-mutations.mjs --only ID             one fault (ids are in the results), whatever is drawn
-//   node scripts/cuda-mutations.mjs --from FILE           goes on with an interrupted run; --again repeats its survivors
+//   node scripts/cuda-mutations.mjs --from FILE           goes on with an interrupted run; --again: repeats what survived
+//                                                         without an explanation
+//   node scripts/cuda-mutations.mjs --publish docs/cuda-mutations.md   puts the table into the page
 //
 // Results: build-cuda/mutations/results.json, after every fault, and results.md at the end; --out BASE names others. Exit status
 // 1: a fault survived that cuda-mutations/explained.mjs does not explain. The sources of the checkout are never changed.
@@ -31,10 +33,12 @@ const { values } = parseArgs({
     only: { type: 'string', multiple: true },
     from: { type: 'string' },
     again: { type: 'boolean' },
+    publish: { type: 'string' },
     out: { type: 'string', default: join(root, 'build-cuda', 'mutations', 'results') },
   },
 });
 
+const heading = '## Results\n';
 const log = (text) => console.log(`[${((Date.now() - started) / 1000).toFixed(0).padStart(5)} s] ${text}`);
 
 function positive(name, text, otherwise) {
@@ -85,12 +89,12 @@ async function main() {
   if (before !== undefined) {
     if (before.sources !== results.sources)
       log('the kernels are not those of the earlier run: its results may not hold');
-    results.faults = before.faults.filter(({ outcome }) => !(values.again && outcome === 'survived'));
+    const repeat = (fault) => fault.outcome === 'survived' && whyNotCaught(fault) === undefined;
+    results.faults = before.faults.filter((fault) => !(values.again && repeat(fault)));
   }
   const save = () => {
     results.faults.sort((a, b) => a.slot - b.slot || a.attempt - b.attempt);
-    for (const fault of results.faults)
-      if (fault.outcome === 'survived') fault.why = whyNotCaught(fault, fault.text);
+    for (const fault of results.faults) if (fault.outcome === 'survived') fault.why = whyNotCaught(fault);
     writeFileSync(`${values.out}.json`, `${JSON.stringify(results, null, 1)}\n`);
   };
 
@@ -104,11 +108,13 @@ async function main() {
           const begin = Date.now();
           const found = await suite.judge(at, site, modules);
           const { lines, ...place } = site;
-          const text = readFileSync(join(root, site.file), 'utf8').split('\n')[site.line - 1];
+          const source = readFileSync(join(root, site.file), 'utf8').split('\n');
+          const [previous, text] = [source[site.line - 2] ?? '', source[site.line - 1]];
           fault = {
             slot: slot.slot,
             attempt,
             ...place,
+            previous,
             text,
             ...found,
             seconds: (Date.now() - begin) / 1000,
@@ -134,6 +140,12 @@ async function main() {
   const table = markdown(results, operators);
   writeFileSync(`${values.out}.md`, table);
   console.log(`\n${table}`);
+  if (values.publish !== undefined) {
+    const page = readFileSync(values.publish, 'utf8');
+    const cut = page.indexOf(heading);
+    if (cut < 0) throw new Error(`Expected the line ${heading.trim()} in ${values.publish} but found none`);
+    writeFileSync(values.publish, `${page.slice(0, cut)}${heading}\n${table}`);
+  }
   const open = results.faults.filter(({ outcome, why }) => outcome === 'survived' && why === undefined);
   log(`${open.length} faults survived without an explanation`);
   if (open.length > 0) process.exitCode = 1;

@@ -10,6 +10,9 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { kernels } from './sites.mjs';
 
+/** What the PTX is made from. */
+const copied = ['cuda', 'binding', 'cmake'];
+
 const entries = (ptx) => [...ptx.matchAll(/\.entry (\w+)/g)].map(([, name]) => name);
 
 /** What of a PTX text is instructions: not the places in the source, which every edit moves. */
@@ -191,7 +194,7 @@ export class Suite {
   workplace(name) {
     const at = join(this.folder, name);
     rmSync(at, { recursive: true, force: true });
-    for (const folder of ['cuda', 'binding', 'cmake'])
+    for (const folder of copied)
       cpSync(join(this.root, folder), join(at, 'source', folder), { recursive: true });
     mkdirSync(join(at, 'ptx'));
     return at;
@@ -202,9 +205,9 @@ export class Suite {
     const listed = await must('ninja', ['-C', this.native, '-t', 'commands', '-s', `ptx/${name}.ptx`]);
     const command = listed.split('\n').find((line) => line.includes(`${kernels}/${name}.cu`));
     if (command === undefined) throw new Error(`ninja has no command for ptx/${name}.ptx`);
-    const moved = command
-      .replaceAll(join(this.native, 'ptx'), join(at, 'ptx'))
-      .replaceAll(new RegExp(`${this.root}/(?=cuda|binding|cmake)(?!build)`, 'g'), `${join(at, 'source')}/`);
+    let moved = command.replaceAll(join(this.native, 'ptx'), join(at, 'ptx'));
+    for (const folder of copied)
+      moved = moved.replaceAll(`${join(this.root, folder)}`, join(at, 'source', folder));
     const made = join(at, 'ptx', `${name}.ptx`);
     rmSync(made, { force: true });
     const done = await run('/bin/sh', ['-c', moved], { cwd: this.native, seconds: 600 });

@@ -8,9 +8,16 @@ function shorter(detail) {
   const fault = /^kernel (\w+), PTX line \d+(?: \(([^)]*)\))?, ([\w.:]+),.*? lane \d+: (.*)$/.exec(detail);
   const text = fault === null ? detail : `${fault[1]}, ${fault[3]}: ${fault[4]}`;
   const plain = text
-    .replaceAll(/0x[0-9a-f]+/g, 'an address')
-    .replaceAll(/\/[^\s,]*\/(?=cuda\/|binding\/)/g, '');
-  return plain.length > 170 ? `${plain.slice(0, 167)}...` : plain;
+    .replace(/ at 0x[0-9a-f]+(?= (is out of|is misaligned))/, '')
+    .replace(/:? the address is (\d+ bytes? [a-z ]+) block \d+.*$/, ', $1 an array')
+    .replace(
+      / (a write of another value over|.*?) what block .* without a fence.*$/,
+      (_, how) => ` ${how} what another block wrote`,
+    )
+    .replace(/ at shared address \d+/, '')
+    .replace(/(byte \d+ was never written).*$/, '$1')
+    .replace(/ at 0x[0-9a-f]+/g, '');
+  return plain.length > 150 ? `${plain.slice(0, 147)}...` : plain;
 }
 
 export function markdown(results, operators) {

@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -58,12 +59,14 @@ inline void check_conflicts() {
     if (requests == 0) continue;
     const auto bound = known.find(name);
     const double factor = wavefronts / requests, share = factor / (bound == known.end() ? 1.02 : bound->second);
-    if (share > 1) broken += " " + name + " " + std::to_string(factor);
-    if (share > worst) worst = share, of = name + " " + std::to_string(factor);
+    char text[160];
+    std::snprintf(text, sizeof text, "%s %.3f", name.c_str(), factor);
+    if (share > 1) broken += (broken.empty() ? "" : ", ") + std::string(text);
+    if (share > worst) worst = share, of = text;
   }
-  check(kernels > 0 && broken.empty(),
-        std::to_string(kernels) +
-            " kernels keep their bank-conflict factors; nearest: " + (broken.empty() ? of : "above" + broken));
+  check(kernels > 0 && broken.empty(), broken.empty() ? "bank-conflict factors of " + std::to_string(kernels) +
+                                                            " kernels are within their bounds; nearest " + of
+                                                      : "bank-conflict factors above their bounds: " + broken);
 }
 
 }  // namespace toolgrad::test

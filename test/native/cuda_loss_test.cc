@@ -228,6 +228,25 @@ void extreme_ratios(Gpu& gpu) {
         "policy_loss: ratios down to the smallest doubles are the CPU's");
 }
 
+// The largest ratio and the farthest log-ratio are found wherever they are: in any lane, warp and sequence.
+void extremes(Gpu& gpu) {
+  Random random(6);
+  Batch batch;
+  for (int64_t s = 0; s < 70; ++s) batch.add_sequence(random, s % 10 == 0 ? 300 : 9, 1);
+  PolicyLossOptions o;
+  o.kind = Kind::kPpoClip;
+  bool found = true;
+  for (const int64_t at : {int64_t{0}, int64_t{15}, int64_t{16}, int64_t{31}, int64_t{47}, int64_t{200}, int64_t{299},
+                           int64_t{320}, batch.T() / 2, batch.T() - 1}) {
+    Batch one = batch;
+    for (int64_t t = 0; t < batch.T(); ++t) one.old_logprob[t] = one.logprob[t] + (t == at ? -3.0f : 0.5f);
+    const PolicyLossStats got = on_gpu(gpu, o, one, Placement::kFlush).stats, cpu = on_cpu(o, one).stats;
+    found = found && relative(got.ratio_max, cpu.ratio_max) < 1e-13 && got.ratio_max > 20 &&
+            got.abs_log_ratio_max == cpu.abs_log_ratio_max && got.abs_log_ratio_max > 2.9;
+  }
+  check(found, "policy_loss: the largest ratio is found in every lane, warp and sequence");
+}
+
 void loss_faults(Gpu& gpu) {
   const Batch batch = ragged();
   const auto spoil = [&](Floats Batch::*array, int64_t token, float value, const std::string& code,
@@ -461,6 +480,7 @@ int main() {
   losses(*gpu);
   missing_arrays(*gpu);
   extreme_ratios(*gpu);
+  extremes(*gpu);
   loss_faults(*gpu);
   groups(*gpu);
   tokens(*gpu);

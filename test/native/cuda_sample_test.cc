@@ -100,6 +100,21 @@ void ties(Gpu& gpu) {
   check(kept, "among equal logits at a top-p cut exactly the lower ids are drawn");
 }
 
+// Calls that grow, before all others: each finds scratch memory that ends right behind its tiles, so that a read past the last
+// row's tiles is a fault of the simulated device.
+void tight_scratch(Gpu& gpu, Ops& cpu) {
+  bool same = true;
+  int64_t R = 1;
+  for (const int64_t V : {600, 8192})  // 3 and 32 tiles
+    for (const Settings& s : {Settings{.temperature = 0}, Settings{}, Settings{.top_k = 9}, Settings{.top_p = 0.5f}}) {
+      const std::vector<float> rows = Random(R).normals(R * V, 2.0f);
+      same = same && draw([&](const Sample& op) { sample_on(gpu, op, Placement::kFlush); }, rows, V, s).tokens ==
+                         draw([&](const Sample& op) { cpu.sample(op); }, rows, V, s).tokens;
+      ++R;
+    }
+  check(same, "rows whose tiles end where scratch memory ends draw the CPU's tokens");
+}
+
 // A token exactly as probable as min-p asks for stays: those of the largest logit at min-p 1, and one of half their mass at 1/2.
 void min_p_bound(Gpu& gpu) {
   std::vector<float> row(300, -3.0f);
@@ -153,6 +168,7 @@ int main(int argc, char** argv) {
   if (gpu == nullptr) return kSkipped;
   Backend cpu(best_isa(), 1);
   const Sampler sampler = [&](const Sample& op) { sample_on(*gpu, op, Placement::kFlush); };
+  tight_scratch(*gpu, *cpu.ops);
   test_unfiltered(sampler, "cuda");
   test_greedy_and_filters(sampler, "cuda");
   independence(*gpu, *cpu.ops);
