@@ -38,6 +38,16 @@ function* plainChunk(line) {
   }
 }
 
+/** `a < b ? a : b`: where the two are equal, either is the result. */
+function isMinimum(match, line) {
+  const left = line
+    .slice(0, match.index)
+    .split(/(?<!-)[=,:?(] /)
+    .pop();
+  const taken = / \? (.*)$/.exec(line.slice(match.index + match[0].length))?.[1];
+  return taken?.replaceAll('(', '').startsWith(left.trim().replaceAll('(', '')) ?? false;
+}
+
 const other = { N: 'K', K: 'N', H: 'G', G: 'H' };
 const strict = { '<': '<=', '<=': '<', '>': '>=', '>=': '>' };
 const dimensions =
@@ -105,7 +115,10 @@ export const operators = [
     id: 'off-by-one',
     what: 'a comparison of a mask, tail or cut is off by one',
     find: / (<=|<|>=|>) (?=[\w(-])/g,
-    make: ([, sign], line) => (/\bfor \(|template|__builtin_assume/.test(line) ? null : ` ${strict[sign]} `),
+    make: (match, line) =>
+      /\bfor \(|template|__builtin_assume/.test(line) || isMinimum(match, line)
+        ? null
+        : ` ${strict[match[1]]} `,
   },
   {
     id: 'loop-one-short',
@@ -183,6 +196,12 @@ export const operators = [
     what: 'a sum keeps its last term only',
     find: / \+= /g,
     make: (_, line) => (/\bfor \(/.test(line) ? null : ' = '),
+  },
+  {
+    id: 'update-dropped',
+    what: 'what happens under a condition does not',
+    find: /\bif \((?:[^()]|\([^()]*\))*\) \w[\w.]*(?:\[[^\]]*\])* [+|]?= [^;=]+;/g,
+    make: () => ';',
   },
   {
     id: 'difference-swapped',

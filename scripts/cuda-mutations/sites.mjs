@@ -1,7 +1,9 @@
 // Where the operators of cuda-mutations.mjs fit, and which faults a seed draws.
 //
 // Sources: cuda/kernels/*.cu, what they include of cuda/kernels/, and the functions marked TOOLGRAD_HOST_DEVICE of engine
-// headers. A site is { id, operator, file, line, column, was, becomes, lines }: `lines` maps line numbers (from 0) to new text.
+// headers. A site is { id, operator, file, line, column, was, becomes, text, previous, lines }: `text` is its line, `previous`
+// the line before, `lines` maps line numbers (from 0) to new text.
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { operators } from './operators.mjs';
@@ -97,6 +99,8 @@ export function findSites(root) {
             column: column + 1,
             was,
             becomes: text,
+            text: lines[i],
+            previous: lines[i - 1] ?? '',
             lines: changed,
           });
         }
@@ -106,15 +110,9 @@ export function findSites(root) {
   return sites;
 }
 
-/** mulberry32: numbers in [0, 1) from a seed. */
-function generator(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
+/** A number in [0, 1) from a seed and a name: edits elsewhere in the sources leave it as it is. */
+function hashed(seed, name) {
+  return createHash('sha256').update(`${seed}\0${name}`).digest().readUInt32BE(0) / 2 ** 32;
 }
 
 const alternates = 7;
@@ -125,8 +123,15 @@ const alternates = 7;
  * every operator that fits anywhere is used; the rest is drawn by the number of sites. Rarely used operators go first.
  */
 export function draw(sites, modules, seed, count) {
-  const random = generator(seed);
-  const order = new Map(sites.map((site) => [site, random()]));
+  // The place of a line in its file is no part of a site's name, its text is.
+  const seen = new Map();
+  const order = new Map(
+    sites.map((site) => {
+      const name = [site.operator, site.file, site.text.trim(), site.column].join('\0');
+      seen.set(name, (seen.get(name) ?? 0) + 1);
+      return [site, hashed(seed, `${name}\0${seen.get(name)}`)];
+    }),
+  );
   const uses = new Map(operators.map(({ id }) => [id, 0]));
   const hits = new Map([...modules.keys()].map((name) => [name, 0]));
   const taken = new Set();
@@ -148,11 +153,7 @@ export function draw(sites, modules, seed, count) {
     for (const [name, files] of modules) if (files.has(chosen[0].file)) hits.set(name, hits.get(name) + 1);
     slots.push({ slot: slots.length + 1, why, sites: chosen });
   };
-  const shuffled = (list) =>
-    list
-      .map((x) => [random(), x])
-      .sort(([a], [b]) => a - b)
-      .map(([, x]) => x);
+  const shuffled = (list) => [...list].sort((a, b) => hashed(seed, a) - hashed(seed, b));
   const own = [...modules.keys()].map((name) => `${kernels}/${name}.cu`);
   const shared = [...new Set(sites.map(({ file }) => file))].filter((file) => !own.includes(file));
   for (const file of shuffled([...own, ...shared])) add(file, (site) => site.file === file);
@@ -163,13 +164,9 @@ export function draw(sites, modules, seed, count) {
       if (slots.length === before) break;
     }
   for (const { id } of operators) if (uses.get(id) === 0) add(id, (site) => site.operator === id);
-  while (slots.length < count) {
-    const before = slots.length;
-    const free = sites.filter((site) => !taken.has(site));
-    if (free.length === 0) break;
-    const { file } = free[Math.floor(random() * free.length)];
-    add('drawn', (site) => site.file === file);
-    if (slots.length === before) break;
+  for (const drawn of [...sites].sort((a, b) => order.get(a) - order.get(b))) {
+    if (slots.length >= count) break;
+    if (!taken.has(drawn)) add('drawn', (site) => site.file === drawn.file);
   }
   return slots;
 }

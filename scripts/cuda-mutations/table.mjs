@@ -1,13 +1,14 @@
 // What cuda-mutations.mjs found, in Markdown.
 
 const cell = (text) => text.replaceAll('|', '\\|').replaceAll('`', "'");
-const code = (text) => `\`${cell(text.trim()) || ' '}\``;
+const code = (text) => (text.trim() === '' ? 'left out' : `\`${cell(text.trim())}\``);
 
 /** The part of a message that says what was seen, not where in memory. */
 function shorter(detail) {
   const fault = /^kernel (\w+), PTX line \d+(?: \(([^)]*)\))?, ([\w.:]+),.*? lane \d+: (.*)$/.exec(detail);
   const text = fault === null ? detail : `${fault[1]}, ${fault[3]}: ${fault[4]}`;
   const plain = text
+    .replace(/^SIGABRT: *what\(\): */, 'the op says: ')
     .replace(/ at 0x[0-9a-f]+(?= (is out of|is misaligned))/, '')
     .replace(/:? the address is (\d+ bytes? [a-z ]+) block \d+.*$/, ', $1 an array')
     .replace(
@@ -23,18 +24,15 @@ function shorter(detail) {
 export function markdown(results, operators) {
   const faults = results.faults.filter(({ outcome }) => outcome !== 'discarded');
   const discarded = results.faults.length - faults.length;
+  const caught = faults.filter(({ outcome }) => outcome === 'caught');
+  const open = faults.filter(({ outcome, why }) => outcome === 'survived' && why === undefined).length;
   const kinds = new Map();
-  for (const { outcome, kind, why } of faults) {
-    const name = outcome === 'caught' ? kind : why === undefined ? 'not caught' : 'explained';
-    kinds.set(name, (kinds.get(name) ?? 0) + 1);
-  }
+  for (const { kind } of caught) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  const most = [...kinds].sort((a, b) => b[1] - a[1]).map(([kind, n]) => `${kind} ${n}`);
   const what = new Map(operators.map((operator) => [operator.id, operator.what]));
   const lines = [
-    `Seed ${results.seed}, ${faults.length} faults (${discarded} more were drawn and discarded: they did not compile or gave the same PTX): ` +
-      `${[...kinds]
-        .sort((a, b) => b[1] - a[1])
-        .map(([kind, n]) => `${kind} ${n}`)
-        .join(', ')}.`,
+    `Seed ${results.seed}: ${faults.length} faults, ${caught.length} caught, ${faults.length - caught.length - open} not caught for a reason that is given, ` +
+      `${open} not caught. By: ${most.join(', ')}. ${discarded} more were drawn and discarded: they did not compile or gave the same PTX.`,
     '',
     '| | place | fault | was | became | caught by |',
     '|--:|---|---|---|---|---|',
