@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 // Mutation test of the CUDA kernels: plants faults that authors of kernels make, one at a time, and says which check catches
-// each. Not part of .ci/run (120 faults: 10 to 13 minutes of two cores). Needs cmake, ninja and nvcc; the kernels run on the simulated GPU.
+// each. Not part of .ci/run (120 faults took 13 minutes on two busy cores). Needs cmake, ninja and nvcc; the kernels run on the
+// simulated GPU. Run it after a change of kernels or of their tests: a fault that survives wants a test, or a line in
+// cuda-mutations/explained.mjs. One run at a time in a checkout.
 //
 //   node scripts/cuda-mutations.mjs                       48 faults of seed 1
 //   node scripts/cuda-mutations.mjs --seed 2 --count 60   others
