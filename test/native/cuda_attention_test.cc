@@ -5,6 +5,7 @@
 
 #include "attention_reference.h"
 #include "cuda_arrays.h"
+#include "cuda_conflicts.h"
 #include "ops/ops.h"
 #include "testing.h"
 
@@ -353,5 +354,6 @@ int main() {
   odd.map.S = odd.map.T = odd.map.max_q = odd.map.max_kv = 1;
   check_throws([&] { cuda::attention_forward(*device, odd); }, "ERR_MODEL_SHAPE", "head size",
                "a head size that no kernel covers is refused");
+  check_conflicts();
   return finish();
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "cuda_conflicts.h"
 #include "cuda_settled.h"
 #include "engine/adamw_math.h"
 #include "engine/philox.h"
@@ -349,6 +350,16 @@ void adamw_without_master(Gpu& gpu) {
       spread += std::pow((static_cast<double>(found[i]) - static_cast<double>(exact[i])) / unit, 2);
     }
   }
+  // The bits at random are Philox's, words of a draw in the order of elements (kernels/adamw.h); the seed has a high half too.
+  const uint64_t seed = 0x9876543210fedcbaull;
+  Floats keyed;
+  for (int64_t i = 0; i < n; ++i) {
+    const Philox4 draw = philox4x32({{static_cast<uint32_t>(i / 4), 0, 1, 0}}, static_cast<uint32_t>(seed),
+                                    static_cast<uint32_t>(seed >> 32));
+    keyed.push_back(f32_from_bits((f32_bits(exact[i]) + (draw.v[i % 4] & 0xffffu)) & 0xffff0000u));
+  }
+  check(same_bits(run(seed, Placement::kFlush), keyed),
+        "adamw without master: rounded by the words of Philox that seed, step and element name");
   check(neighbour, "adamw without master: every weight is one of the two bf16 neighbours of the exact value");
   check_below(std::fabs(bias) / (n * kDraws), 4 * std::sqrt(spread) / (n * kDraws),
               "adamw without master: the mean rounding error, in units of the last place, against four sigma");
@@ -401,6 +412,11 @@ void reductions(Gpu& gpu) {
         found_bad = found_bad && !cuda::all_finite(gpu, on.data(), n);
       }
   }
+  // Several blocks find something at once.
+  Floats full_of_nan(50000, 1.0f);
+  for (size_t i = 0; i < full_of_nan.size(); i += 3000) full_of_nan[i] = std::numeric_limits<float>::quiet_NaN();
+  Array spoiled(gpu, full_of_nan);
+  found_bad = found_bad && !cuda::all_finite(gpu, spoiled.data(), static_cast<int64_t>(full_of_nan.size()));
   Array huge(gpu, Floats(3, 1e30f));
   check_below(worst, 1e-14, "sum_of_squares, relative");
   check_below(std::fabs(cuda::sum_of_squares(gpu, huge.data(), 3) / 3e60 - 1), 1e-6,
@@ -426,5 +442,6 @@ int main() {
   adamw(*gpu, *cpu.ops);
   adamw_without_master(*gpu);
   reductions(*gpu);
+  check_conflicts();
   return finish();
 }

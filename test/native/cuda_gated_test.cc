@@ -1,5 +1,6 @@
 // The gate and up layers with SwiGLU in the epilogue: the three ops that it replaces, to the bit, in every tile shape, with
 // and without biases, at widths around every edge of a tile, under three schedules; and what is not asked for is not written.
+#include "cuda_conflicts.h"
 #include "cuda_settled.h"
 #include "linear_problem.h"
 #include "ops/gemm_launch.h"
@@ -126,5 +127,6 @@ int main() {
   }
   check(same, "gate, up and act have the bits of two linear layers and SwiGLU, in every tile shape");
   check(lean, "without keep, act has the same bits and gate and up are left alone");
+  check_conflicts();
   return finish();
 }

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "cuda_arrays.h"
+#include "cuda_conflicts.h"
 #include "linear_problem.h"
 #include "ops/gemm_launch.h"
 #include "ops/linear.h"
@@ -76,6 +77,8 @@ LinearResults run(cuda::CudaDevice& gpu, Ops& cpu, const LinearProblem& p, int64
   out.db = db.values();
   const std::vector<float> panels = dw.values();
   out.dw.resize(static_cast<size_t>(N * K));
+  // Zeros times a NaN of x are NaN; else padding rows stay zero.
+  const bool spoiled = std::any_of(p.x.begin(), p.x.end(), [](float value) { return std::isnan(value); });
   bool padding = true;
   for (int64_t n = 0; n < round_up(N, kPanelRows); ++n)
     for (int64_t k = 0; k < K; ++k) {
@@ -83,7 +86,7 @@ LinearResults run(cuda::CudaDevice& gpu, Ops& cpu, const LinearProblem& p, int64
       if (n < N)
         out.dw[n * K + k] = value;
       else
-        padding = padding && value == 0.0f;
+        padding = padding && (spoiled || value == 0.0f);
     }
   if (!padding) check(false, "the padding rows of dW stay zero");
   return out;
@@ -115,6 +118,38 @@ double distance(const std::vector<float>& a, const std::vector<float>& b, int64_
     if (!(difference <= worst)) worst = difference;
   }
   return worst / std::sqrt(static_cast<double>(terms));
+}
+
+// NaN in one element of an operand reaches the row or column of the result that it belongs to and no other: what fills up a
+// tile past its end is zero, not a neighbour.
+void nan_stays(cuda::CudaDevice& gpu, Ops& cpu) {
+  bool stays = true;
+  for (const LinearShape& shape : {LinearShape{5, 40, 24}, {37, 21, 19}, {130, 45, 70}}) {
+    const auto [T, N, K] = shape;
+    for (const int place : {0, 1}) {  // the first element, where a copy that fetches nothing looks, and the last
+      const auto run_with = [&](std::vector<float> LinearProblem::*operand) {
+        LinearProblem p = exact_problem(shape, 5);
+        (p.*operand)[place == 0 ? 0 : (p.*operand).size() - 1] = std::numeric_limits<float>::quiet_NaN();
+        return run(gpu, cpu, p, shape.T, Placement::kFlush);
+      };
+      // Whether exactly the elements of row `row` (-1: every row) and column `column` (-1: every column) are NaN.
+      const auto only = [&](const std::vector<float>& values, int64_t columns, int64_t row, int64_t column) {
+        for (size_t i = 0; i < values.size(); ++i) {
+          const bool there = (row < 0 || static_cast<int64_t>(i) / columns == row) &&
+                             (column < 0 || static_cast<int64_t>(i) % columns == column);
+          if (std::isnan(values[i]) != there) return false;
+        }
+        return true;
+      };
+      const auto at = [&](int64_t size) { return place == 0 ? 0 : size - 1; };
+      const LinearResults x = run_with(&LinearProblem::x), w = run_with(&LinearProblem::w);
+      const LinearResults dy = run_with(&LinearProblem::dy);
+      stays = stays && only(x.y, N, at(T), -1) && only(x.dw, K, -1, at(K));
+      stays = stays && only(w.y, N, -1, at(N)) && only(w.dx, K, -1, at(K));
+      stays = stays && only(dy.dx, K, at(T), -1) && only(dy.dw, K, at(N), -1) && only(dy.db, N, -1, at(N));
+    }
+  }
+  check(stays, "NaN in one element of x, W or dy reaches its own row or column of each product and no other");
 }
 
 // The wide shape is chosen only for many tiles; here it runs on few, and must give the bits of the others.
@@ -265,5 +300,7 @@ int main() {
   check(pieces, "batches cut into 7, 40 or 128 rows give the same bits of y and dx");
   check(steps_of_16, "micro-batches cut at multiples of 16 tokens change no bit of dW");
   shapes_agree(*gpu, *cpu.ops);
+  nan_stays(*gpu, *cpu.ops);
+  check_conflicts();
   return finish();
 }

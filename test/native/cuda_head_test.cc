@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "cuda_arrays.h"
+#include "cuda_conflicts.h"
 #include "head_problem.h"
 #include "ops/gemm_launch.h"
 #include "ops/linear.h"
@@ -154,6 +155,24 @@ void test_one_hot(cuda::CudaDevice& gpu, Ops& cpu) {
         "a one-hot distribution has log-prob 0, entropy 0 and zero gradients");
 }
 
+// Logits so far apart that their difference is no fp32 number: a probability of 0 still adds 0 to the entropy.
+void test_far_apart(cuda::CudaDevice& gpu, Ops& cpu) {
+  HeadProblem p({1, 300, 8}, 1.0f, DType::kBF16, 1);
+  std::fill(p.w.begin(), p.w.end(), 0.0f);
+  p.w[17 * 8] = 0x1p63f;
+  for (int64_t v = 256; v < 300; ++v) p.w[v * 8] = -0x1p63f;
+  p.hidden = {0x1.8p64f, 0, 0, 0, 0, 0, 0, 0};  // logits of 2.6e38 and -2.6e38
+  p.labels = {17};
+  p.d_logprob = p.d_entropy = {1.0f};
+  std::fill(p.dw0.begin(), p.dw0.end(), 0.0f);
+  const HeadResults r = run(gpu, cpu, p, 1, Placement::kFlush);
+  bool quiet = true;
+  for (const auto* values : {&r.dw, &r.dhidden})
+    for (const float g : *values) quiet = quiet && g == 0.0f;
+  check(r.logprob[0] == 0.0f && r.entropy[0] == 0.0f && r.lse[0] == 0x1.8p127f && quiet,
+        "logits at both ends of fp32 give log-prob 0, entropy 0 and zero gradients");
+}
+
 // Whole tiles of -inf logits count as absent; NaN spreads to its row alone.
 void test_not_finite(cuda::CudaDevice& gpu, Ops& cpu) {
   HeadProblem p({2, 600, 8}, 1.0f, DType::kBF16, 3);
@@ -244,6 +263,8 @@ int main() {
   check(pieces, "batches cut into 48 rows give the same bits of log-prob, entropy and dhidden");
   shapes_agree(*gpu, *cpu.ops);
   test_one_hot(*gpu, *cpu.ops);
+  test_far_apart(*gpu, *cpu.ops);
   test_not_finite(*gpu, *cpu.ops);
+  check_conflicts();
   return finish();
 }

@@ -1,5 +1,6 @@
 // The paged cache on the GPU: new keys and values, cleared and copied pages, to the bit of the CPU, slots that nobody wrote
 // included.
+#include "cuda_conflicts.h"
 #include "cuda_settled.h"
 #include "ops/ops.h"
 
@@ -91,7 +92,8 @@ void prepare(cuda::CudaDevice& gpu, Ops& cpu) {
     constexpr int64_t kLayers = 3, kPages = 9;
     const int64_t stride = G * D * kKvPageSize, layer = kPages * stride;
     const Halves cache = random_halves(random, 2 * kLayers * layer);  // per layer: keys, then values
-    const std::vector<int32_t> fresh = {8, 2, 5, 0}, from = {1, 3, 7}, to = {8, 5, 0}, slots = {1, 31, 17};
+    // Page 6 is only cleared, the last copy is of a full page.
+    const std::vector<int32_t> fresh = {8, 2, 5, 0, 6}, from = {1, 3, 7, 4}, to = {8, 5, 0, 2}, slots = {1, 31, 17, 32};
     const auto op = [&, G = G, D = D](uint16_t* base) {
       return KvPrepare{{base, base + layer, DType::kBF16, stride, G, D},
                        kLayers,
@@ -123,5 +125,6 @@ int main() {
   Backend cpu(best_isa(), 1);
   write(*gpu, *cpu.ops);
   prepare(*gpu, *cpu.ops);
+  check_conflicts();
   return finish();
 }

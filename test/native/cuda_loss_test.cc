@@ -2,6 +2,7 @@
 // sequences, tokens that must not be read, and the CPU's errors.
 #include <algorithm>
 
+#include "cuda_conflicts.h"
 #include "cuda_settled.h"
 #include "ops/policy_loss.h"
 
@@ -227,6 +228,25 @@ void extreme_ratios(Gpu& gpu) {
         "policy_loss: ratios down to the smallest doubles are the CPU's");
 }
 
+// The largest ratio and the farthest log-ratio are found wherever they are: in any lane, warp and sequence.
+void extremes(Gpu& gpu) {
+  Random random(6);
+  Batch batch;
+  for (int64_t s = 0; s < 70; ++s) batch.add_sequence(random, s % 10 == 0 ? 300 : 9, 1);
+  PolicyLossOptions o;
+  o.kind = Kind::kPpoClip;
+  bool found = true;
+  for (const int64_t at : {int64_t{0}, int64_t{15}, int64_t{16}, int64_t{31}, int64_t{47}, int64_t{200}, int64_t{299},
+                           int64_t{320}, batch.T() / 2, batch.T() - 1}) {
+    Batch one = batch;
+    for (int64_t t = 0; t < batch.T(); ++t) one.old_logprob[t] = one.logprob[t] + (t == at ? -3.0f : 0.5f);
+    const PolicyLossStats got = on_gpu(gpu, o, one, Placement::kFlush).stats, cpu = on_cpu(o, one).stats;
+    found = found && relative(got.ratio_max, cpu.ratio_max) < 1e-13 && got.ratio_max > 20 &&
+            got.abs_log_ratio_max == cpu.abs_log_ratio_max && got.abs_log_ratio_max > 2.9;
+  }
+  check(found, "policy_loss: the largest ratio is found in every lane, warp and sequence");
+}
+
 void loss_faults(Gpu& gpu) {
   const Batch batch = ragged();
   const auto spoil = [&](Floats Batch::*array, int64_t token, float value, const std::string& code,
@@ -335,6 +355,34 @@ struct Tokens {
   }
 };
 
+// One token a sequence. "All equal" is decided in two steps, and each of them alone must see a difference: tokens of one thread
+// (a block's threads apart) and tokens of two threads.
+void differing_tokens(Gpu& gpu) {
+  double worst = 0;
+  bool differs = true;
+  const int64_t threads = cuda::kAdvantageThreads;
+  for (const auto& [T, equal] :
+       {std::pair<int64_t, int64_t>{3 * threads + 5, threads}, {threads, threads - 1}, {2, 1}}) {
+    std::vector<int32_t> starts;
+    for (int64_t t = 0; t <= T; ++t) starts.push_back(static_cast<int32_t>(t));
+    Floats reward(T, 0.25f);
+    std::fill(reward.begin() + equal, reward.end(), 0.75f);
+    const std::vector<uint8_t> mask(T, 1);
+    DeviceArray<int32_t> on_starts(gpu, starts);
+    DeviceArray<float> on_reward(gpu, reward), returns(gpu, nans(T));
+    DeviceArray<uint8_t> on_mask(gpu, mask);
+    cuda::token_advantages(gpu, {T, T, on_starts.data(), on_reward.data(), on_mask.data()}, nullptr, 1, 1,
+                           {true, false, 1e-8}, nullptr, returns.data());
+    Floats expected = reward;
+    whiten(expected.data(), mask.data(), T, 1e-8, false);
+    const Floats found = returns.values();
+    worst = std::max(worst, worst_error(found, {expected.begin(), expected.end()}));
+    differs = differs && found.front() < 0 && found.back() > 0;
+  }
+  check_below(worst, 1.5e-7, "whitened returns that only two threads, or only one thread, see to differ");
+  check(differs, "returns that differ in a few tokens are not taken for equal");
+}
+
 void tokens(Gpu& gpu) {
   Random random(4);
   Tokens in;
@@ -408,6 +456,7 @@ void tokens(Gpu& gpu) {
         break;
       }
   check(same_bits(run(equal, false, 1, true), Floats(T, 0.0f)), "equal returns are whitened to exactly 0");
+  differing_tokens(gpu);
   Tokens large = in;
   for (int64_t t = 0; t < T; ++t) large.reward[t] = in.mask[t] != 0 ? 3e38f : 0.0f;
   check_throws([&] { run(large, false, 1, true); }, "ERR_NOT_FINITE",
@@ -440,8 +489,10 @@ int main() {
   losses(*gpu);
   missing_arrays(*gpu);
   extreme_ratios(*gpu);
+  extremes(*gpu);
   loss_faults(*gpu);
   groups(*gpu);
   tokens(*gpu);
+  check_conflicts();
   return finish();
 }

@@ -1,5 +1,6 @@
 // Rows that are rounded when they are made: the bits of the fp32 rows cast afterwards, padding included, from RMSNorm,
 // SwiGLU and the gated layers; and products that read either kind give the same bits.
+#include "cuda_conflicts.h"
 #include "cuda_settled.h"
 #include "linear_problem.h"
 #include "ops/linear.h"
@@ -166,5 +167,6 @@ int main() {
   rms_norm(*gpu);
   swiglu(*gpu);
   products(*gpu, *cpu.ops);
+  check_conflicts();
   return finish();
 }

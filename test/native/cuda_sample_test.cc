@@ -1,5 +1,6 @@
 // The sampler on the GPU: what every sampler must do (sample_checks.h), the CPU's tokens, vocabularies around tiles and warps'
 // runs, ties at a top-p cut, and the loss head's log-prob to the bit.
+#include "cuda_conflicts.h"
 #include "cuda_settled.h"
 #include "ops/ops.h"
 #include "sample_checks.h"
@@ -99,6 +100,37 @@ void ties(Gpu& gpu) {
   check(kept, "among equal logits at a top-p cut exactly the lower ids are drawn");
 }
 
+// Calls that grow, before all others: each finds scratch memory that ends right behind its tiles, so that a read past the last
+// row's tiles, or past its logits, is a fault of the simulated device.
+void tight_scratch(Gpu& gpu, Ops& cpu) {
+  bool same = true;
+  int64_t R = 1;
+  for (const int64_t V : {600, 8192})  // 3 and 32 tiles
+    for (const Settings& s : {Settings{.temperature = 0}, Settings{}, Settings{.top_k = 9}, Settings{.top_p = 0.5f}}) {
+      std::vector<float> rows = Random(R).normals(R * V, 2.0f);
+      rows.back() = 12.0f;  // by far the most probable: searches go to the very end
+      same = same && draw([&](const Sample& op) { sample_on(gpu, op, Placement::kFlush); }, rows, V, s).tokens ==
+                         draw([&](const Sample& op) { cpu.sample(op); }, rows, V, s).tokens;
+      ++R;
+    }
+  check(same, "rows whose tiles end where scratch memory ends draw the CPU's tokens");
+}
+
+// A token exactly as probable as min-p asks for stays: those of the largest logit at min-p 1, and one of half their mass at 1/2.
+void min_p_bound(Gpu& gpu) {
+  std::vector<float> row(300, -3.0f);
+  row[17] = row[290] = 0.0f;
+  row[100] = -0.693147182464599609375f;  // ln 2 in fp32: e^(z - max) is 1/2 to the bit
+  const auto drawn = [&](float min_p) {
+    const Draws got = draw([&](const Sample& op) { sample_on(gpu, op, Placement::kFlush); }, repeated(row, 200), 300,
+                           {.min_p = min_p});
+    return std::set<int32_t>(got.tokens.begin(), got.tokens.end());
+  };
+  check(drawn(1.0f) == std::set<int32_t>({17, 290}), "at min-p 1 the most probable tokens stay, and only they");
+  check(drawn(0.5f) == std::set<int32_t>({17, 100, 290}) && drawn(0.50001f) == std::set<int32_t>({17, 290}),
+        "a token exactly at the bound of min-p stays, one below it goes");
+}
+
 // Logits of linear_forward, sampled; the loss head on the same hidden states gives the same log-prob.
 void head_agrees(Gpu& gpu, Ops& cpu) {
   const int64_t R = 21, C = 40, V = 1111;
@@ -137,15 +169,18 @@ int main(int argc, char** argv) {
   if (gpu == nullptr) return kSkipped;
   Backend cpu(best_isa(), 1);
   const Sampler sampler = [&](const Sample& op) { sample_on(*gpu, op, Placement::kFlush); };
+  tight_scratch(*gpu, *cpu.ops);
   test_unfiltered(sampler, "cuda");
   test_greedy_and_filters(sampler, "cuda");
   independence(*gpu, *cpu.ops);
   vocabularies(*gpu, *cpu.ops);
   ties(*gpu);
+  min_p_bound(*gpu);
   head_agrees(*gpu, *cpu.ops);
   without_check(*gpu);
   const std::string shared = shared_folder(argc, argv);
   if (!shared.empty())
     test_golden(sampler, "cuda", *WeightFile::open_safetensors(shared + "/golden/sampling/sampling.safetensors"), 60);
+  check_conflicts();
   return finish();
 }
