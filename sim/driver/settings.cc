@@ -9,8 +9,8 @@
 namespace sim {
 namespace {
 
-constexpr const char* kKeys[] = {"fail",   "memory",   "sm",    "seed",    "checks",        "threads",
-                                 "report", "coverage", "leaks", "verbose", "driver_version"};
+constexpr const char* kKeys[] = {"fail", "memory", "sm",       "seed",  "checks",  "threads",
+                                 "mma",  "report", "coverage", "leaks", "verbose", "driver_version"};
 
 bool whole_number(const std::string& text, uint64_t low, uint64_t high, uint64_t* value) {
   if (text.empty() || text.size() > 19) return false;
@@ -73,9 +73,9 @@ std::string Settings::set(const std::string& key, const std::string& value) {
   } else if (key == "driver_version") {
     if (!number(11000, 99999)) return expected(key, "1000 * major + 10 * minor, from 11000", value);
     driver_version = static_cast<int>(n);
-  } else if (key == "checks" || key == "leaks" || key == "verbose") {
+  } else if (key == "checks" || key == "leaks" || key == "verbose" || key == "mma") {
     if (!number(0, 1)) return expected(key, "0 or 1", value);
-    (key == "checks" ? checks : key == "leaks" ? leaks : verbose) = n == 1;
+    (key == "checks" ? checks : key == "leaks" ? leaks : key == "mma" ? mma : verbose) = n == 1;
   } else {
     return "CUDASIM: there is no setting \"" + key + "\"";
   }
