@@ -16,9 +16,16 @@ struct Parts {
   int exponent;
 };
 Parts parts_of(float x, int bits, int least_exponent) {
-  if (x == 0) return {0, kZeroExponent};
-  const int exponent = std::max(std::ilogb(x), least_exponent);
-  return {static_cast<int64_t>(std::ldexp(static_cast<double>(x), bits - exponent)), exponent};
+  const uint32_t word = bits_of(x), field = (word >> 23) & 0xff, fraction = word & 0x7fffffu;
+  if ((word & 0x7fffffffu) == 0) return {0, kZeroExponent};
+  const int own = field == 0 ? -126 : static_cast<int>(field) - 127,
+            exponent = own > least_exponent ? own : least_exponent;
+  // The bits that are shifted out are zeros: the format has no more.
+  const int64_t size = (field == 0 ? fraction : fraction | 0x800000u) >> (23 - bits + exponent - own);
+  return {(word >> 31) != 0 ? -size : size, exponent};
+}
+bool finite(float x) {
+  return (bits_of(x) & 0x7f800000u) != 0x7f800000u;
 }
 
 /// Toward zero; a shift of a magnitude.
@@ -29,9 +36,13 @@ int64_t shifted(int64_t x, int left) {
 }
 
 float add_group(const float* a, const float* b, int count, float c, Element element, bool half_sum, int fraction) {
-  double plain = c;
-  for (int i = 0; i < count; ++i) plain += static_cast<double>(a[i]) * b[i];
-  if (!std::isfinite(plain)) return canonical(static_cast<float>(plain));
+  bool plain = finite(c);
+  for (int i = 0; i < count; ++i) plain &= finite(a[i]) && finite(b[i]);
+  if (!plain) {
+    double sum = c;
+    for (int i = 0; i < count; ++i) sum += static_cast<double>(a[i]) * b[i];
+    return canonical(static_cast<float>(sum));
+  }
   constexpr int kBits = 10;  // of f16 and tf32; bf16 has fewer
   const int least = element == Element::kHalf ? -14 : -126;
   int64_t product[32];
