@@ -10,11 +10,16 @@ namespace {
 
 constexpr int kTile = kLinearF32Tile, kDepth = kLinearF32Depth;
 constexpr int kTurns = kTile * kDepth / kLinearF32Threads;  // of all threads over a tile
-using Tile = float[kDepth][kTile + 1];
+
+// Rows are padded by what keeps a warp's stores in different banks: 1 where 32 lanes go down a column, 2 where 16 go down each
+// of two columns, 0 where they go along two rows.
+template <int kPad>
+using Tile = float[kDepth][kTile + kPad];
 
 // to[d][i] = from[(row0 + i) * stride + col0 + d] where both lie inside, else 0: rows of the tile along its second index.
 // A counted loop: bounds that depend on the thread are unrolled for trip counts that never occur.
-__device__ __forceinline__ void load_rows(Tile& to, const float* from, int64_t row0, int64_t rows, int col0, int cols) {
+__device__ __forceinline__ void load_rows(Tile<1>& to, const float* from, int64_t row0, int64_t rows, int col0,
+                                          int cols) {
 #pragma unroll
   for (int turn = 0; turn < kTurns; ++turn) {
     const int at = static_cast<int>(threadIdx.x) + turn * kLinearF32Threads;
@@ -25,7 +30,7 @@ __device__ __forceinline__ void load_rows(Tile& to, const float* from, int64_t r
 }
 
 // to[d][i] = from[(row0 + d) * cols + col0 + i]: rows along the first index.
-__device__ __forceinline__ void load_columns(Tile& to, const float* from, int64_t row0, int64_t rows, int col0,
+__device__ __forceinline__ void load_columns(Tile<1>& to, const float* from, int64_t row0, int64_t rows, int col0,
                                              int cols) {
 #pragma unroll
   for (int turn = 0; turn < kTurns; ++turn) {
@@ -39,7 +44,8 @@ __device__ __forceinline__ void load_columns(Tile& to, const float* from, int64_
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(kLinearF32Threads) linear_f32_forward(const LinearF32ForwardParams p) {
-  __shared__ Tile x, w;
+  __shared__ Tile<1> x;
+  __shared__ Tile<0> w;
   const int64_t t0 = static_cast<int64_t>(blockIdx.x) * kTile;
   const int panel = blockIdx.y;
   const int n = threadIdx.x % kTile, t = threadIdx.x / kTile;
@@ -70,7 +76,7 @@ extern "C" __global__ void __launch_bounds__(kLinearF32Threads) linear_f32_forwa
 
 extern "C" __global__ void __launch_bounds__(kLinearF32Threads)
     linear_f32_backward_input(const LinearF32BackwardInputParams p) {
-  __shared__ Tile dy, w;  // of their depth, one panel is used
+  __shared__ Tile<2> dy, w;  // of their depth, one panel is used
   const int64_t t0 = static_cast<int64_t>(blockIdx.x) * kTile;
   const int k0 = blockIdx.y * kTile;
   const int k = threadIdx.x % kTile, t = threadIdx.x / kTile;
@@ -93,7 +99,7 @@ extern "C" __global__ void __launch_bounds__(kLinearF32Threads)
 
 extern "C" __global__ void __launch_bounds__(kLinearF32Threads)
     linear_f32_backward_weight(const LinearF32BackwardWeightParams p) {
-  __shared__ Tile x, dy;
+  __shared__ Tile<1> x, dy;  // without padding it spills on sm_120
   const int k0 = blockIdx.x * kTile, panel = blockIdx.y;
   const int n = threadIdx.x % kTile, k = threadIdx.x / kTile;
   const int64_t at = (static_cast<int64_t>(panel) * p.K + k0 + k) * kTile + n;

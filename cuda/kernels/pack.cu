@@ -10,6 +10,9 @@ namespace {
 
 constexpr int kPanel = 16;  // engine/ops.h kPanelRows
 
+// Along a panel a warp touches 8 even rows of 4 columns: two words of padding put them into 32 different banks.
+using Tile = float[kPanel][kPackColumns + 2];
+
 struct Piece {
   int64_t panel;
   int column0, columns, rows;  // rows that exist
@@ -25,7 +28,7 @@ __device__ __forceinline__ Piece piece_of(const PackParams& p) {
 }
 
 template <bool kBf16>
-__device__ __forceinline__ void pack(const PackParams& p, float (&tile)[kPanel][kPackColumns + 1]) {
+__device__ __forceinline__ void pack(const PackParams& p, Tile& tile) {
   const Piece piece = piece_of(p);
   const float* from = static_cast<const float*>(p.from) + piece.panel * kPanel * p.cols + piece.column0;
 #pragma unroll 1
@@ -48,7 +51,7 @@ __device__ __forceinline__ void pack(const PackParams& p, float (&tile)[kPanel][
 }
 
 template <bool kBf16>
-__device__ __forceinline__ void unpack(const PackParams& p, float (&tile)[kPanel][kPackColumns + 1]) {
+__device__ __forceinline__ void unpack(const PackParams& p, Tile& tile) {
   const Piece piece = piece_of(p);
   const int64_t start = (piece.panel * p.cols + piece.column0) * kPanel;
 #pragma unroll 1
@@ -76,19 +79,19 @@ __device__ __forceinline__ void unpack(const PackParams& p, float (&tile)[kPanel
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(kPackThreads) pack_panels_bf16(const PackParams p) {
-  __shared__ float tile[kPanel][kPackColumns + 1];
+  __shared__ Tile tile;
   pack<true>(p, tile);
 }
 extern "C" __global__ void __launch_bounds__(kPackThreads) pack_panels_f32(const PackParams p) {
-  __shared__ float tile[kPanel][kPackColumns + 1];
+  __shared__ Tile tile;
   pack<false>(p, tile);
 }
 extern "C" __global__ void __launch_bounds__(kPackThreads) unpack_panels_bf16(const PackParams p) {
-  __shared__ float tile[kPanel][kPackColumns + 1];
+  __shared__ Tile tile;
   unpack<true>(p, tile);
 }
 extern "C" __global__ void __launch_bounds__(kPackThreads) unpack_panels_f32(const PackParams p) {
-  __shared__ float tile[kPanel][kPackColumns + 1];
+  __shared__ Tile tile;
   unpack<false>(p, tile);
 }
 

@@ -41,6 +41,7 @@ void Driver::launch_kernel(const KernelWork& work, uint64_t number) {
   options.checks = settings.checks;
   options.coverage = !settings.coverage.empty();
   options.threads = settings.threads;
+  if (settings.mma) options.tensor = tensor_sums_of(settings.sm);
   ++statistics.launches;
   execute(work.launch, *context.memory, options, &statistics.kernels[name]);
 }

@@ -9,7 +9,7 @@
 namespace sim {
 namespace {
 
-constexpr const char* kKeys[] = {"fail",   "memory",   "sm",    "seed",    "checks",         "threads",
+constexpr const char* kKeys[] = {"fail",   "memory",   "sm",    "seed",    "checks",         "threads", "mma",
                                  "report", "coverage", "leaks", "verbose", "driver_version", "pools"};
 
 bool whole_number(const std::string& text, uint64_t low, uint64_t high, uint64_t* value) {
@@ -75,9 +75,14 @@ std::string Settings::set(const std::string& key, const std::string& value) {
   } else if (key == "driver_version") {
     if (!number(11000, 99999)) return expected(key, "1000 * major + 10 * minor, from 11000", value);
     driver_version = static_cast<int>(n);
-  } else if (key == "checks" || key == "leaks" || key == "verbose" || key == "pools") {
+  } else if (key == "checks" || key == "leaks" || key == "verbose" || key == "pools" || key == "mma") {
     if (!number(0, 1)) return expected(key, "0 or 1", value);
-    (key == "checks" ? checks : key == "leaks" ? leaks : key == "pools" ? pools : verbose) = n == 1;
+    bool& to = key == "checks"  ? checks
+               : key == "leaks" ? leaks
+               : key == "pools" ? pools
+               : key == "mma"   ? mma
+                                : verbose;
+    to = n == 1;
   } else {
     return "CUDASIM: there is no setting \"" + key + "\"";
   }

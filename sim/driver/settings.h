@@ -25,6 +25,7 @@ struct Settings {
   int sm = 80;
   uint64_t seed = 0;
   bool checks = true;
+  bool mma = false;  // sums as tensor cores form them
   int threads = 1;
   std::string report, coverage;  // files; empty: none
   int driver_version = 13000;

@@ -17,7 +17,9 @@ enum MemoryFlags : uint32_t {
   kNarrowAddress = 1 << 3,  // a 32-bit register
   kStrong = 1 << 4,         // volatile, relaxed or an atomic: orders itself
   kNoncoherent = 1 << 5,    // .nc
-  kRelease = 1 << 6,
+  kRelease = 1 << 6,        // to other blocks, too
+  kReleaseBlock = 1 << 8,   // of any scope (bits 8 … of a cp.async are its source's)
+  kVolatile = 1 << 9,
 };
 
 enum class Use : uint8_t { kRead, kWrite, kAtomic };

@@ -79,7 +79,7 @@ uint32_t op_dec(uint32_t a, uint32_t b, uint32_t) {
 /// op[0] the old value (or the sink), op[1] the address, op[2] b, op[3] c.
 template <class T, Apply<T> F>
 void atomic(Warp& w, const Instr& in, uint32_t mask) {
-  if ((in.flags & kRelease) != 0) fence_writes(w);
+  if ((in.flags & kReleaseBlock) != 0) fence(w, (in.flags & kRelease) != 0);
   alignas(64) uint64_t addresses[kLanes];
   Run& run = *w.cta->run;
   const std::byte *b = w.arena + in.op[2], *c = w.arena + in.op[3];
@@ -183,7 +183,7 @@ void atomic_form(Form& f, bool returns) {
   const uint32_t space = f.out.flags & 7;
   if (space != 0 && space != 2 && space != 4) f.unknown("state space");
   f.out.flags |= kStrong;
-  if (order >= 2 && scope != 0) f.out.flags |= kRelease;
+  if (order >= 2) f.out.flags |= scope != 0 ? kRelease | kReleaseBlock : kReleaseBlock;
   const int operation = f.take_any({"add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"});
   f.take("noftz");
   f.take("L2::cache_hint");

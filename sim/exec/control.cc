@@ -92,7 +92,8 @@ void add_control(Decoders& decoders) {
     if (f.take_type() != Type::kU32) f.unknown("type");
     f.expect_count(1, 1);
     f.in(0, Type::kU32);
-    f.out.run = [](Warp&, const Instr&, uint32_t) {};
+    f.out.control = Control::kYield;
+    f.out.run = [](Warp& w, const Instr&, uint32_t) { w.yields = true; };
   };
 }
 

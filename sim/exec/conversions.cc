@@ -5,6 +5,7 @@
 #include "exec/floats.h"
 #include "exec/form.h"
 #include "exec/lanes.h"
+#include "exec/packed.h"
 #include "exec/types.h"
 
 namespace sim {
@@ -275,6 +276,7 @@ void pair_form(Form& f, Type to, int rounding) {
 }
 
 void cvt(Form& f) {
+  if (eight_bit_conversion(f)) return;
   const int rounding = f.take_any({"rn", "rz", "rm", "rp"}), whole = f.take_any({"rni", "rzi", "rmi", "rpi"});
   const bool away = f.take("rna");
   const Type to = f.take_type();

@@ -69,6 +69,7 @@ void start(Warp& w, const Instr& in, uint32_t mask) {
     read(1u << l, 1, copy.bytes[l] - 1u);
     read(1u << l, 1, 0);
   }
+  copy.number = w.copies_started++;
   w.copies.push_back(copy);
 }
 
@@ -86,6 +87,17 @@ void land(Warp& w, PendingCopy& copy, uint32_t lanes) {
   }
   copy.mask &= ~lanes;
 }
+
+}  // namespace
+
+void land_before(Warp& w, int lane, uint64_t number) {
+  for (PendingCopy& copy : w.copies) {
+    if (copy.number < number && ((copy.mask >> lane) & 1) != 0) land(w, copy, 1u << lane);
+  }
+  std::erase_if(w.copies, [](const PendingCopy& copy) { return copy.mask == 0; });
+}
+
+namespace {
 
 /// immediate: how many of the latest groups may stay in flight; -1: wait for all copies, committed or not.
 void wait(Warp& w, const Instr& in, uint32_t mask) {
@@ -110,6 +122,8 @@ void commit(Warp& w, const Instr&, uint32_t mask) {
 
 void cp(Form& f) {
   if (!f.take("async")) f.unknown("only cp.async");
+  if (f.take("mbarrier")) return copy_arrival(f);
+  if (f.take("bulk")) f.unknown("bulk and tensor copies (TMA) are not there");
   if (f.take("commit_group")) {
     f.expect_count(0, 0);
     f.out.run = commit;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "exec/tensor_sums.h"
 #include "memory/memory.h"
 
 namespace sim {
@@ -53,6 +54,7 @@ struct Options {
   bool checks = true;     // initialisation, races, bank conflicts…; bounds and alignment are always checked
   bool coverage = false;  // which PTX lines ran
   int threads = 1;        // host threads over blocks
+  TensorSums tensor;      // how mma adds
   uint64_t hang = uint64_t{1} << 29;  // warp instructions of one block after which it is said to hang
 };
 

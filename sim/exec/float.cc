@@ -5,6 +5,7 @@
 #include "exec/floats.h"
 #include "exec/form.h"
 #include "exec/lanes.h"
+#include "exec/packed.h"
 #include "exec/types.h"
 
 namespace sim {
@@ -152,6 +153,7 @@ double pick_double(double a, double b) {
 }
 template <bool Least>
 void least_most(Form& f) {
+  if (paired_integers(f, Least ? "min" : "max")) return;
   const Type type = f.take_type();
   if (!ptx::is_float(type)) return integer_least_most(f, type, Least);
   if (half_arithmetic(f, type, Least ? "min" : "max")) return;
@@ -220,6 +222,7 @@ void test_property(Warp& w, const Instr& in, uint32_t mask) {
 
 void add_float(Decoders& decoders) {
   decoders["add"] = [](Form& f) {
+    if (paired_integers(f, "add")) return;
     const Type type = f.take_type();
     if (!ptx::is_float(type)) return integer_add(f, type, false);
     if (!half_arithmetic(f, type, "add")) arithmetic<Add, 2>(f, type);

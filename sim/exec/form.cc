@@ -89,6 +89,7 @@ uint32_t Form::in(const ptx::Operand& from, ptx::Type type, bool wider) {
   const int bits = ptx::bits_of(type);
   switch (from.kind) {
     case ptx::Operand::kRegister: {
+      if (!from.selector.empty()) unknown("a part of a register, ." + from.selector);
       const int have = ptx::bits_of(register_type(from));
       if (have != bits && !(wider && have > bits && bits > 1)) {
         unknown("register " + from.text + " has " + std::to_string(have) + " bits, not " + std::to_string(bits));
@@ -131,10 +132,18 @@ uint32_t Form::in(const ptx::Operand& from, ptx::Type type, bool wider) {
       return lowering_.special_slot(*this, from.text, bits == 64);
     case ptx::Operand::kVariable: {
       if (bits < 32) break;
+      if (lowering_.relative() &&
+          (from.variable->space == ptx::Space::kLocal || from.variable->space == ptx::Space::kParam) &&
+          !lowering_.is_kernel_parameter(*from.variable)) {
+        unknown("the address of a variable of a recursive function, outside of a mov");
+      }
       const uint64_t address = lowering_.address_of(*from.variable, source.line) + static_cast<uint64_t>(from.offset);
       return constant(bits == 64 ? address : address & 0xffffffffu, bits == 64);
     }
     case ptx::Operand::kName:
+      if (bits == 64 && function_address(lowering_.file(), from.text) != 0) {
+        return constant(function_address(lowering_.file(), from.text), true);
+      }
       unknown("nothing is declared as '" + from.text + "'");
     default:
       break;
@@ -148,7 +157,7 @@ uint32_t Form::to(size_t index, ptx::Type type, bool wider) {
 
 uint32_t Form::to(const ptx::Operand& target, ptx::Type type, bool wider) {
   if (target.kind == ptx::Operand::kSink) return lowering_.sink_slot(width_of(type));
-  if (target.kind != ptx::Operand::kRegister) unknown("the result is no register");
+  if (target.kind != ptx::Operand::kRegister || !target.selector.empty()) unknown("the result is no register");
   const int bits = ptx::bits_of(type), have = ptx::bits_of(register_type(target));
   if (have != bits && !(wider && have > bits && bits > 1)) {
     unknown("register " + target.text + " has " + std::to_string(have) + " bits, not " + std::to_string(bits));

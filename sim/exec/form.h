@@ -59,6 +59,11 @@ class Form {
 using Decoder = void (*)(Form& form);
 using Decoders = std::unordered_map<std::string, Decoder>;
 
+/// cp.async.mbarrier.arrive.
+void copy_arrival(Form& form);
+/// mma.sync of integers and doubles; false for other types.
+bool mma_of_other_types(Form& form);
+
 void add_integer(Decoders& decoders);
 void add_logic(Decoders& decoders);
 void add_float(Decoders& decoders);
@@ -71,6 +76,9 @@ void add_atomics(Decoders& decoders);
 void add_collectives(Decoders& decoders);
 void add_matrix(Decoders& decoders);
 void add_copies(Decoders& decoders);
+void add_wmma(Decoders& decoders);
+void add_mbarrier(Decoders& decoders);
+void add_video(Decoders& decoders);
 void add_control(Decoders& decoders);
 void add_printing(Decoders& decoders);  // functions that the PTX only declares, under their names
 

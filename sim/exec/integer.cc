@@ -61,7 +61,7 @@ T mul24_high(T a, T b) {
   const int64_t y = std::is_signed_v<T> ? static_cast<int64_t>(static_cast<int32_t>(b << 8) >> 8) : b & 0xffffff;
   return static_cast<T>((static_cast<uint64_t>(x) * static_cast<uint64_t>(y)) >> 16);
 }
-/// By zero: all bits set, as the hardware does it. The most negative number by -1 is itself.
+/// By zero (a fault with checks): all bits set, as GPUs do it. The most negative number by -1 is itself.
 template <class T>
 T divide(T a, T b) {
   if (b == 0) return static_cast<T>(~T{0});
@@ -122,17 +122,19 @@ int32_t mad_high_saturated(int32_t a, int32_t b, int32_t c) {
 
 constexpr int64_t kCarryOut = 1, kCarryIn = 2;
 
-/// a + b (or a - b) with the condition code as bit l of a predicate slot, more[0].
+/// a + b (or a - b) with the condition code as bit l of a predicate slot, more[0]. As on GPUs a subtraction is a + ~b + 1, so that
+/// the code is the complement of the borrow: PTX does not say so, but nvcc's own 128-bit division reads it with addc.
 template <class T, bool Minus>
 void with_carry(Warp& w, const Instr& in, uint32_t mask) {
   uint32_t* carry = w.word(w.cta->run->kernel->slots[in.more]);
   const std::byte *a = w.arena + in.op[1], *b = w.arena + in.op[2];
-  const uint32_t before = (in.immediate & kCarryIn) != 0 ? *carry : 0;
+  const uint32_t before = (in.immediate & kCarryIn) != 0 ? *carry : Minus ? kFull : 0;
   uint32_t after = *carry;
   write_each<T>(w.arena + in.op[0], mask, [&](int l) {
     using Wide = unsigned __int128;
-    const Wide x = lane_of<T>(a, l), y = lane_of<T>(b, l), c = (before >> l) & 1;
-    const Wide sum = Minus ? x - y - c : x + y + c;
+    const T right = lane_of<T>(b, l);
+    const Wide x = lane_of<T>(a, l), y = Minus ? static_cast<T>(~right) : right, c = (before >> l) & 1;
+    const Wide sum = x + y + c;
     const bool out = ((sum >> (8 * sizeof(T))) & 1) != 0;
     after = (after & ~(1u << l)) | static_cast<uint32_t>(out) << l;
     return static_cast<T>(sum);
@@ -208,10 +210,15 @@ SIM_BINARY(least)
 SIM_BINARY(most)
 SIM_BINARY(sad)
 
-/// Division runs only for the lanes of the mask: the others may hold anything.
+/// Division runs only for the lanes of the mask: the others may hold anything. By zero PTX leaves the result open.
 template <class T, T (*F)(T, T)>
 void each_binary(Warp& w, const Instr& in, uint32_t mask) {
   const std::byte *a = w.arena + in.op[1], *b = w.arena + in.op[2];
+  if (w.cta->run->options.checks) {
+    const uint32_t zeros = lanes_where([b](int l) { return lane_of<T>(b, l) == 0; }) & mask;
+    if (zeros != 0)
+      raise(w, in, std::countr_zero(zeros), 719, "an integer division by zero: PTX leaves the result open");
+  }
   write_each<T>(w.arena + in.op[0], mask, [a, b](int l) { return F(lane_of<T>(a, l), lane_of<T>(b, l)); });
 }
 #define SIM_BINARY_divide(T) (&each_binary<T, divide<T>>)

@@ -68,6 +68,10 @@ uint32_t special_value(const Run& run, const Cta& cta, const Warp& warp, const S
       return launch.dynamic_shared_bytes;
     case Special::kTotalShared:
       return cta.shared_bytes;
+    case Special::kReserved0:
+      return cta.reserved;
+    case Special::kReserved1:
+      return cta.reserved + 512;
     case Special::kZero:
       return 0;
   }
@@ -104,6 +108,10 @@ void prepare(Worker& worker, Cta& cta) {
   cta.worker = &worker;
   cta.shared_bytes = static_cast<uint32_t>(kernel.dynamic_shared) + run.launch->dynamic_shared_bytes;
   if (run.launch->dynamic_shared_bytes == 0) cta.shared_bytes = static_cast<uint32_t>(kernel.facts.static_shared_bytes);
+  if (kernel.reserves_shared) {
+    cta.reserved = (cta.shared_bytes + 127) / 128 * 128;
+    cta.shared_bytes = cta.reserved + 1024;
+  }
   cta.shared.assign((cta.shared_bytes + 63) / 64 * 64 + 64, std::byte{0xff});
   cta.shared_initialised.assign(bits::words(cta.shared_bytes) + 1, 0);
   cta.warps.resize(run.warps);
@@ -111,6 +119,7 @@ void prepare(Worker& worker, Cta& cta) {
     Warp& warp = cta.warps[i];
     warp.cta = &cta;
     warp.index = i;
+    warp.calls.resize(kernel.callables.empty() ? 0 : kLanes);
     warp.arena = worker.arenas + i * worker.arena_stride;
     warp.local = worker.local_bytes.data() + size_t{i} * kLanes * kernel.frame_bytes;
     const uint32_t threads = std::min<uint32_t>(kLanes, run.threads - i * kLanes);
@@ -140,7 +149,13 @@ void start_block(Cta& cta, uint64_t linear) {
     std::fill(cta.shared_initialised.begin(), cta.shared_initialised.end(), 0);
     cta.shadow.reset(cta.shared_bytes, run.warps);
   }
+  if (run.kernel->reserves_shared) {  // the system's own: holds something
+    std::fill(cta.shared.begin() + cta.reserved, cta.shared.begin() + cta.reserved + 1024, std::byte{0});
+    bits::set(cta.shared_initialised.data(), cta.reserved, 1024);
+  }
   for (Barrier& barrier : cta.barriers) barrier = Barrier{};
+  cta.mbarriers.clear();
+  cta.strong_writes.clear();
   for (Warp& warp : cta.warps) {
     for (const auto& [slot, bytes] : run.kernel->cleared) std::memset(warp.arena + slot, 0xff, bytes);
     set_specials(run, cta, warp, false);
@@ -149,6 +164,11 @@ void start_block(Cta& cta, uint64_t linear) {
     warp.current = 0;
     warp.rotated = false;
     warp.copies.clear();
+    warp.deferred.clear();
+    for (auto& calls : warp.calls) calls.clear();
+    warp.fenced.clear();
+    warp.copies_started = 0;
+    warp.yields = false;
     warp.sync = 0;
     std::fill(std::begin(warp.commits), std::end(warp.commits), 0u);
   }
@@ -233,7 +253,9 @@ std::string hex(uint64_t value) {
 void raise(const Warp& w, const Instr& in, int lane, int code, const std::string& what) {
   const Run& run = *w.cta->run;
   const Kernel& kernel = *run.kernel;
-  const size_t pc = static_cast<size_t>(w.pc);
+  // Of the instruction itself where it is one of the kernel's: a copy may land while another one runs.
+  const bool own = &in >= kernel.code.data() && &in < kernel.code.data() + kernel.code.size();
+  const size_t pc = own ? static_cast<size_t>(&in - kernel.code.data()) : static_cast<size_t>(w.pc);
   const std::string place = place_text(kernel, pc);
   std::string text = "kernel " + kernel.facts.name + ", PTX line " + std::to_string(in.line);
   if (!place.empty()) text += " (" + place + ")";

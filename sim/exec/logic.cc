@@ -1,4 +1,4 @@
-// Bits: and, or, xor, not, cnot, shifts, shf, lop3, prmt, bfe, bfi, bfind, brev, popc, clz, dp4a.
+// Bits: and, or, xor, not, cnot, shifts, shf, lop3, prmt, bfe, bfi, bfind, brev, popc, clz, dp4a, dp2a.
 #include "exec/form.h"
 #include "exec/lanes.h"
 #include "exec/types.h"
@@ -177,6 +177,24 @@ uint32_t dot4(uint32_t a, uint32_t b, uint32_t c) {
                                static_cast<int32_t>(static_cast<B>(b >> (8 * i))));
   }
   return c;
+}
+
+/// Two 16-bit numbers of a with two bytes of b, its lower or upper ones.
+template <class A, class B, bool High>
+uint32_t dot2(uint32_t a, uint32_t b, uint32_t c) {
+  for (int i = 0; i < 2; ++i) {
+    const int32_t x = static_cast<A>(a >> (16 * i)), y = static_cast<B>(b >> (8 * i + (High ? 16 : 0)));
+    c += static_cast<uint32_t>(x * y);
+  }
+  return c;
+}
+template <bool High>
+Handler dot2_handler(bool a_signed, bool b_signed) {
+  constexpr Handler kForms[2][2] = {{&ternary<uint32_t, uint32_t, uint32_t, uint32_t, dot2<uint16_t, uint8_t, High>>,
+                                     &ternary<uint32_t, uint32_t, uint32_t, uint32_t, dot2<uint16_t, int8_t, High>>},
+                                    {&ternary<uint32_t, uint32_t, uint32_t, uint32_t, dot2<int16_t, uint8_t, High>>,
+                                     &ternary<uint32_t, uint32_t, uint32_t, uint32_t, dot2<int16_t, int8_t, High>>}};
+  return kForms[a_signed][b_signed];
 }
 
 template <uint32_t (*F)(uint32_t, uint32_t)>
@@ -428,6 +446,14 @@ void add_logic(Decoders& decoders) {
                                    &ternary<uint32_t, uint32_t, uint32_t, uint32_t, dot4<int8_t, int8_t>>}};
     if (ptx::bits_of(a) != 32 || ptx::bits_of(b) != 32) f.unknown("types");
     three_operands(f, Type::kB32, kForms[a == Type::kS32][b == Type::kS32]);
+  };
+  decoders["dp2a"] = [](Form& f) {
+    const int half = f.take_any({"lo", "hi"});
+    const Type a = f.take_type(), b = f.take_type();
+    if (half < 0 || ptx::bits_of(a) != 32 || ptx::bits_of(b) != 32) f.unknown("form");
+    three_operands(f, Type::kB32,
+                   half == 0 ? dot2_handler<false>(a == Type::kS32, b == Type::kS32)
+                             : dot2_handler<true>(a == Type::kS32, b == Type::kS32));
   };
 }
 

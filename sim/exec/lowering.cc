@@ -26,6 +26,9 @@ const Decoders& decoders() {
     add_collectives(table);
     add_matrix(table);
     add_copies(table);
+    add_mbarrier(table);
+    add_wmma(table);
+    add_video(table);
     add_control(table);
     add_printing(table);
     return table;
@@ -37,6 +40,7 @@ const Decoders& decoders() {
 
 Lowering::Lowering(const ptx::File& file, const Addresses& addresses, const ptx::Function& entry)
     : file_(file), addresses_(addresses), entry_(entry), kernel_(std::make_unique<Kernel>()) {
+  frame_size_ = &kernel_->frame_bytes;
   add_slot(Width::kPredicate, true);  // slot 0: the unused operands of every instruction
   for (Width width : {Width::kPredicate, Width::kWord, Width::kDouble}) {
     sinks_[static_cast<int>(width)] = add_slot(width, true);
@@ -82,6 +86,9 @@ uint32_t Lowering::special_slot(const Form& form, const std::string& text, bool 
       {"%lanemask_ge", Special::kMaskGe},
       {"%smid", Special::kZero},
       {"%gridid", Special::kZero},
+      {"%reserved_smem_offset_begin", Special::kReserved0},
+      {"%reserved_smem_offset_0", Special::kReserved0},
+      {"%reserved_smem_offset_1", Special::kReserved1},
       {"%dynamic_smem_size", Special::kDynamicShared},
       {"%total_smem_size", Special::kTotalShared},
   };
@@ -94,6 +101,7 @@ uint32_t Lowering::special_slot(const Form& form, const std::string& text, bool 
   }
   const auto [at, added] = specials_.try_emplace(text + (wide ? "/64" : ""), 0);
   if (added) {
+    kernel_->reserves_shared |= known->second == Special::kReserved0 || known->second == Special::kReserved1;
     at->second = add_slot(wide ? Width::kDouble : Width::kWord, true);
     kernel_->specials.push_back({at->second, known->second, axis, wide});
   }
@@ -120,8 +128,8 @@ uint64_t Lowering::address_of(const ptx::Variable& variable, int line) {
     case ptx::Space::kLocal: {
       auto at = frame_.find(&variable);
       if (at == frame_.end()) {
-        const size_t offset = round_up(kernel_->frame_bytes, variable.alignment);
-        kernel_->frame_bytes = offset + variable.bytes;
+        const size_t offset = round_up(*frame_size_, variable.alignment);
+        *frame_size_ = offset + variable.bytes;
         at = frame_.emplace(&variable, offset).first;
       }
       return at->second + (variable.space == ptx::Space::kParam ? kFrameParameters : 0);
@@ -151,14 +159,20 @@ void Lowering::lay_out_parameters() {
 
 namespace {
 
-/// Every function that can be reached from this one.
-void reachable(const ptx::File& file, const ptx::Function& from, std::vector<const ptx::Function*>& found) {
+/// Every function that can be reached from this one; by address, any whose address is taken.
+void reachable(const ptx::File& file, const ptx::Function& from, std::vector<const ptx::Function*>& found,
+               bool& by_address) {
   if (std::find(found.begin(), found.end(), &from) != found.end()) return;
   found.push_back(&from);
   for (const ptx::Instruction& instruction : from.code) {
-    if (instruction.opcode != "call" || instruction.operands[0].kind != ptx::Operand::kName) continue;
-    const ptx::Function* callee = file.find(instruction.operands[0].text);
-    if (callee != nullptr) reachable(file, *callee, found);
+    if (instruction.opcode != "call") continue;
+    if (instruction.operands[0].kind == ptx::Operand::kName) {
+      const ptx::Function* callee = file.find(instruction.operands[0].text);
+      if (callee != nullptr) reachable(file, *callee, found, by_address);
+    } else if (!by_address) {
+      by_address = true;
+      for (const ptx::Function* callee : functions_with_address(file)) reachable(file, *callee, found, by_address);
+    }
   }
 }
 
@@ -181,7 +195,9 @@ std::unique_ptr<Kernel> Lowering::run() {
   lay_out_parameters();
   // Static shared variables first, so that the start of dynamic shared memory is known to every instruction.
   std::vector<const ptx::Function*> functions;
-  reachable(file_, entry_, functions);
+  bool by_address = false;
+  reachable(file_, entry_, functions, by_address);
+  choose_callables(functions, by_address);
   std::vector<const ptx::Variable*> shared;
   for (const ptx::Function* function : functions) {
     for (const ptx::Instruction& instruction : function->code) {
@@ -210,7 +226,11 @@ std::unique_ptr<Kernel> Lowering::run() {
     emit(form);
   }
   kernel.frame_bytes = round_up(kernel.frame_bytes, 16);
-  kernel.facts.local_bytes = kernel.frame_bytes;
+  kernel.facts.local_bytes = kernel.stack_begin = kernel.frame_bytes;
+  if (!callables_.empty()) {
+    lower_callables();
+    kernel.frame_bytes += kStackBytes;
+  }
   place_slots();
   return std::move(kernel_);
 }
@@ -271,9 +291,9 @@ void Lowering::lower_call(const ptx::Instruction& call, int depth) {
   for (const std::string& modifier : call.modifiers) {
     if (modifier != "uni") ptx::reject(call.line, "unknown form call." + modifier);
   }
-  if (name.kind != ptx::Operand::kName) ptx::reject(call.line, "indirect calls are not supported");
-  const ptx::Function* callee = file_.find(name.text);
-  if (callee == nullptr) ptx::reject(call.line, "call of unknown function " + name.text);
+  const bool direct = name.kind == ptx::Operand::kName;
+  const ptx::Function* callee = direct ? file_.find(name.text) : nullptr;
+  if (direct && callee == nullptr) ptx::reject(call.line, "call of unknown function " + name.text);
   int skip = -1;
   if (call.guard >= 0) {  // lanes whose guard is false go round the call
     ptx::Instruction around;
@@ -287,10 +307,13 @@ void Lowering::lower_call(const ptx::Instruction& call, int depth) {
     emit(form);
   }
   const size_t arguments = call.operands.size() - 1;
-  if (arguments != callee->parameters.size() || call.results.size() != callee->returns.size()) {
+  if (direct && (arguments != callee->parameters.size() || call.results.size() != callee->returns.size())) {
     ptx::reject(call.line, "call of " + name.text + " with another number of parameters");
   }
-  if (callee->declared_only) {
+  if (!direct || callable_index(callee) >= 0) {
+    if (!direct && callables_.empty()) ptx::reject(call.line, "an indirect call, but no function's address is taken");
+    emit_call(call, direct ? callable_index(callee) : -1);
+  } else if (callee->declared_only) {
     if (name.text != "__assertfail" && name.text != "vprintf") {
       ptx::reject(call.line, "call of " + name.text + ", which is not in this file");
     }
@@ -375,6 +398,9 @@ void Lowering::place_slots() {
     if (instr.guarded) place(instr.guard);
   }
   for (uint32_t& slot : kernel_->slots) place(slot);
+  for (Callable& callable : kernel_->callables) {
+    for (Callable::Saved& saved : callable.saved) place(saved.slot);
+  }
   for (Constant& constant : kernel_->constants) place(constant.slot);
   for (SpecialSlot& special : kernel_->specials) place(special.slot);
 }

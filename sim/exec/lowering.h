@@ -22,8 +22,14 @@ using Addresses = std::unordered_map<const ptx::Variable*, uint64_t>;
 inline constexpr uint64_t kSharedWindow = uint64_t{1} << 60;  // generic addresses of shared memory
 inline constexpr uint64_t kLocalWindow = uint64_t{1} << 61;   // and of local memory
 inline constexpr uint64_t kParamWindow = uint64_t{1} << 59;   // and of kernel parameters
+inline constexpr uint64_t kCodeWindow = uint64_t{1} << 57;    // and of functions
+inline constexpr size_t kStackBytes = 16384;                  // of a thread, where functions are called through a stack
 inline constexpr uint64_t kFrameParameters = uint64_t{1}
                                              << 40;  // .param addresses of called functions lie in the frame
+
+/// The functions of the file whose address is taken, and that address; 0 for a name that is no function.
+std::vector<const ptx::Function*> functions_with_address(const ptx::File& file);
+uint64_t function_address(const ptx::File& file, const std::string& name);
 
 class Lowering {
  public:
@@ -52,6 +58,10 @@ class Lowering {
   uint64_t address_of(const ptx::Variable& variable, int line);
   bool is_kernel_parameter(const ptx::Variable& variable) const;
   Kernel& kernel() { return *kernel_; }
+  const ptx::File& file() const { return file_; }
+  /// Whether variables lie relative to the frame of a call, and the slot that says where that begins.
+  bool relative() const { return relative_; }
+  uint32_t frame_slot() const { return frame_slot_; }
 
  private:
   void lay_out_parameters();
@@ -59,6 +69,11 @@ class Lowering {
   void emit(Form& form);
   void lower_call(const ptx::Instruction& call, int depth);
   void place_slots();
+  // calls.cc
+  void choose_callables(const std::vector<const ptx::Function*>& functions, bool by_address);
+  int callable_index(const ptx::Function* function) const;
+  void emit_call(const ptx::Instruction& call, int callable);
+  void lower_callables();
 
   const ptx::File& file_;
   const Addresses& addresses_;
@@ -72,6 +87,10 @@ class Lowering {
   uint32_t carry_ = 0, sinks_[3] = {0, 0, 0};
   std::map<const ptx::Variable*, size_t> kernel_parameters_, shared_, frame_;
   size_t shared_bytes_ = 0;
+  std::vector<const ptx::Function*> callables_;
+  uint32_t frame_slot_ = 0;
+  bool relative_ = false;
+  size_t* frame_size_ = nullptr;  // of what is being lowered
 
   // Of the function that is being lowered.
   const ptx::Function* function_ = nullptr;

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -37,6 +38,8 @@ enum class Control : uint8_t {
   kBranchTable,
   kExit,
   kBarrier,
+  kYield,  // as kNone; may ask (Warp::yields) that others get a turn
+  kCall,   // the handler says where each lane goes on: Warp::next
 };
 
 enum BarrierKind : uint8_t { kSync, kArrive, kReduceAnd, kReduceOr, kReducePopcount };
@@ -78,12 +81,36 @@ enum class Special : uint8_t {
   kZero,
   kDynamicShared,
   kTotalShared,
+  kReserved0,
+  kReserved1,
 };
 struct SpecialSlot {
   uint32_t slot;
   Special what;
   int axis;
   bool wide;
+};
+
+/// A function that is called through the stack: a recursive one, or one whose address is taken.
+struct Callable {
+  std::string name;
+  uint64_t address = 0;  // as a program sees it
+  uint32_t start = 0;    // its first instruction
+  size_t frame_bytes = 0;
+  struct Place {
+    size_t offset, bytes;  // in a frame
+  };
+  std::vector<Place> parameters, returns;
+  struct Saved {
+    uint32_t slot;
+    uint8_t width;  // Lowering::Width
+  };
+  std::vector<Saved> saved;  // its registers: one set for all calls
+};
+struct CallSite {
+  int callable = -1;      // -1: the address is in op[2]
+  bool relative = false;  // the caller has a frame on the stack itself
+  std::vector<Callable::Place> arguments, results;
 };
 
 struct SourceText {
@@ -97,16 +124,20 @@ struct Kernel {
   std::vector<Constant> constants;
   std::vector<SpecialSlot> specials;
   std::vector<std::vector<int>> tables;
+  std::vector<Callable> callables;
+  std::vector<CallSite> call_sites;
   std::vector<SourceText> places;  // per instruction
   std::map<int, std::string> files;
   std::vector<std::string> opcodes;  // per instruction, for messages
   size_t arena_bytes = 0;
   std::vector<std::pair<uint32_t, uint32_t>>
       cleared;                // slot and bytes of registers that may be read before they are set
-  size_t frame_bytes = 0;     // local memory of a thread, call parameters included
+  size_t frame_bytes = 0;     // local memory of a thread, call parameters and the stack included
+  size_t stack_begin = 0;     // where frames of called functions start in it
   size_t dynamic_shared = 0;  // where it starts
   uint32_t caches = 0;
   bool reads_noncoherent = false;
+  bool reserves_shared = false;  // uses the kilobyte that the system keeps for itself and cooperative groups
   int required[3] = {0, 0, 0};
 };
 
@@ -126,6 +157,22 @@ struct PendingCopy {
   uint8_t bytes[kLanes];  // to be read; the rest of `size` becomes zero
   uint8_t size = 0;
   const Instr* instr = nullptr;
+  uint64_t number = 0;  // of the warp's copies, in order
+};
+
+/// One lane's cp.async.mbarrier.arrive that did not arrive yet.
+struct DeferredArrival {
+  uint32_t at;  // shared offset of the object
+  int lane;
+  uint64_t copies;  // those with a smaller number have to land first
+  const Instr* instr;
+};
+
+/// One call that a lane has not returned from.
+struct LaneCall {
+  uint32_t callable, site, back;  // back: where it goes on
+  uint64_t frame, caller_frame;
+  std::vector<uint64_t> saved;
 };
 
 struct Cta;
@@ -142,8 +189,14 @@ struct Warp {
   int pc = 0;
   std::byte* local = nullptr;  // kLanes frames
   std::vector<PendingCopy> copies;
+  uint64_t copies_started = 0;
+  std::vector<DeferredArrival> deferred;
   uint32_t commits[kLanes];
-  uint32_t sync = 0;  // counts bar.warp.sync and barriers: orders the lanes' shared accesses
+  bool yields = false;
+  SharedShadow::Clock fenced;                // what others may know once they see a strong write of this warp
+  uint32_t next[kLanes];                     // instructions, after a call or return
+  std::vector<std::vector<LaneCall>> calls;  // per lane; empty when the kernel has no callables
+  uint32_t sync = 0;                         // counts bar.warp.sync and barriers: orders the lanes' shared accesses
 
   uint32_t* word(uint32_t slot) { return reinterpret_cast<uint32_t*>(arena + slot); }
 };
@@ -160,6 +213,11 @@ struct Barrier {
   std::vector<Waiting> waiting;
   uint32_t stamps[32] = {};  // of the shadow, per warp that arrived
   uint32_t reduce_and = 1, reduce_or = 0, reduce_count = 0;
+};
+
+/// Who arrived at an mbarrier object, in its current phase and in the one before.
+struct MbarrierClocks {
+  SharedShadow::Clock now, before;
 };
 
 struct Run;
@@ -183,7 +241,10 @@ struct Cta {
   std::vector<uint64_t> shared_initialised;
   SharedShadow shadow;
   Barrier barriers[16];
+  std::map<uint32_t, MbarrierClocks> mbarriers;           // by shared offset
+  std::map<uint32_t, SharedShadow::Clock> strong_writes;  // what a strong write there made known
   uint32_t shared_bytes = 0;
+  uint32_t reserved = 0;  // where that kilobyte lies: behind the program's own shared memory
 };
 
 /// One launch, shared by its host threads.
@@ -242,6 +303,8 @@ enum class Pause : uint8_t { kBlocked, kExited, kQuantum };
 Pause run_warp(Warp& warp, uint64_t quantum);
 /// Runs one block to its end.
 void run_block(Cta& cta);
+/// Lands the lane's copies that were started before the one of this number.
+void land_before(Warp& warp, int lane, uint64_t number);
 /// A group arrives at a barrier; true when it may go on at once.
 bool arrive(Warp& warp, const Instr& instr, Group& group);
 

@@ -2,7 +2,8 @@
 // A holds row g, columns 2t and 2t + 1 of an 8 x 8 block, so the 32 lanes of a slot are that block in row-major order.
 //
 // The sum of an element starts with C and adds the products in ascending k, each with one rounding to single precision
-// (to half precision at the end where D is f16). The hardware adds groups of products at once: see the README.
+// (to half precision at the end where D is f16). The hardware adds groups of products at once:
+// Options::tensor, tensor_sums.h.
 #if defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 #endif
@@ -12,30 +13,29 @@
 #include "exec/form.h"
 #include "exec/lanes.h"
 #include "exec/place.h"
+#include "exec/tensor_sums.h"
 
 namespace sim {
 namespace {
 
 using ptx::Type;
 
-enum Element : uint32_t { kBrain, kHalf, kTf32 };
-
 inline float widen(uint32_t half, Element element) {
-  return element == kBrain ? float_of(half << 16) : from_half(static_cast<uint16_t>(half));
+  return element == Element::kBrain ? float_of(half << 16) : from_half(static_cast<uint16_t>(half));
 }
 
 /// Registers to a row-major matrix of `rows` x `k`; a register holds an 8-row block of 8 (or, for tf32, 4) columns, and
 /// registers go down the rows first.
 template <Element E>
 void unpack(Warp& w, const uint32_t* slots, int row_blocks, int k, float* out) {
-  constexpr int kColumns = E == kTf32 ? 4 : 8;
+  constexpr int kColumns = E == Element::kTf32 ? 4 : 8;
   for (int block = 0; block < row_blocks * (k / kColumns); ++block) {
     const uint32_t* v = w.word(slots[block]);
     float* to = out + (block % row_blocks) * 8 * k + block / row_blocks * kColumns;
     for (int g = 0; g < 8; ++g) {
       for (int t = 0; t < 4; ++t) {
         const uint32_t word = v[4 * g + t];
-        if constexpr (E == kTf32) {
+        if constexpr (E == Element::kTf32) {
           to[g * k + t] = float_of(word & 0xffffe000u);
         } else {
           to[g * k + 2 * t] = widen(word & 0xffffu, E);
@@ -74,7 +74,7 @@ template <int K, Element E, bool HalfSum>
 void mma(Warp& w, const Instr& in, uint32_t mask) {
   if (mask != kFull) raise(w, in, -1, 719, "mma needs all 32 lanes of a warp");
   ++w.cta->worker->counters.mma;
-  constexpr int kColumns = E == kTf32 ? 4 : 8, kSums = HalfSum ? 2 : 4;
+  constexpr int kColumns = E == Element::kTf32 ? 4 : 8, kSums = HalfSum ? 2 : 4;
   const uint32_t* d_slots = w.cta->run->kernel->slots.data() + in.more;
   const uint32_t *a_slots = d_slots + kSums, *b_slots = a_slots + 2 * (K / kColumns), *c_slots = b_slots + K / kColumns;
   alignas(64) float a[16 * K], b[8 * K], d[16 * 8];
@@ -93,7 +93,12 @@ void mma(Warp& w, const Instr& in, uint32_t mask) {
       for (int l = 0; l < kLanes; ++l) d[half * 64 + 2 * l] = even[l], d[half * 64 + 2 * l + 1] = odd[l];
     }
   }
-  multiply<K>(a, b, d);
+  const TensorSums how = w.cta->run->options.tensor;
+  if (how.group == 0) {
+    multiply<K>(a, b, d);
+  } else {
+    for (int i = 0; i < 128; ++i) d[i] = tensor_sum(a + i / 8 * K, b + i % 8 * K, K, d[i], E, HalfSum, how);
+  }
   for (int half = 0; half < 2; ++half) {
     if constexpr (HalfSum) {
       uint32_t* to = w.word(d_slots[half]);
@@ -125,6 +130,7 @@ void fragment(Form& f, size_t index, size_t count, bool result) {
 
 void mma_form(Form& f) {
   if (!f.take("sync") || !f.take("aligned")) f.unknown("form");
+  if (mma_of_other_types(f)) return;
   const int shape = f.take_any({"m16n8k16", "m16n8k8", "m16n8k4"});
   if (shape < 0 || !f.take("row") || !f.take("col")) f.unknown("shape or layout");
   const Type d = f.take_type(), a = f.take_type(), b = f.take_type(), c = f.take_type();
@@ -134,12 +140,14 @@ void mma_form(Form& f) {
   if (d != Type::kF32 && !half_sum) f.unknown("type of D");
   const int k = 16 >> shape;
   Handler handler = nullptr;
-  if (a == Type::kBF16 && !half_sum && k >= 8) handler = k == 16 ? &mma<16, kBrain, false> : &mma<8, kBrain, false>;
+  if (a == Type::kBF16 && !half_sum && k >= 8)
+    handler = k == 16 ? &mma<16, Element::kBrain, false> : &mma<8, Element::kBrain, false>;
   if (a == Type::kF16 && k >= 8) {
-    handler = half_sum ? (k == 16 ? &mma<16, kHalf, true> : &mma<8, kHalf, true>)
-                       : (k == 16 ? &mma<16, kHalf, false> : &mma<8, kHalf, false>);
+    handler = half_sum ? (k == 16 ? &mma<16, Element::kHalf, true> : &mma<8, Element::kHalf, true>)
+                       : (k == 16 ? &mma<16, Element::kHalf, false> : &mma<8, Element::kHalf, false>);
   }
-  if (a == Type::kTF32 && !half_sum && k <= 8) handler = k == 8 ? &mma<8, kTf32, false> : &mma<4, kTf32, false>;
+  if (a == Type::kTF32 && !half_sum && k <= 8)
+    handler = k == 8 ? &mma<8, Element::kTf32, false> : &mma<4, Element::kTf32, false>;
   if (handler == nullptr) f.unknown("types and shape");
   const size_t columns = a == Type::kTF32 ? 4 : 8, blocks = static_cast<size_t>(k) / columns, sums = half_sum ? 2 : 4;
   fragment(f, 0, sums, true);

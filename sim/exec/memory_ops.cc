@@ -46,7 +46,7 @@ void store(Warp& w, const Instr& in, uint32_t mask) {
   const uint32_t count = in.more_count;
   const uint32_t bytes = static_cast<uint32_t>(sizeof(E)) * count;
   const uint32_t* slots = w.cta->run->kernel->slots.data() + in.more;
-  if ((in.flags & kRelease) != 0) fence_writes(w);
+  if ((in.flags & kReleaseBlock) != 0) fence(w, (in.flags & kRelease) != 0);
   alignas(64) uint64_t addresses[kLanes];
   addresses_of(w, in, mask, addresses);
   while (mask != 0) {
@@ -115,7 +115,8 @@ void take_order(Form& f) {
   const int scope = f.take_any({"cta", "cluster", "gpu", "sys"});
   if (order >= 1 && scope < 0) f.unknown("an order without a scope");
   if (volatile_access || order >= 1) f.out.flags |= kStrong;
-  if (order == 3 && scope > 0) f.out.flags |= kRelease;
+  if (volatile_access) f.out.flags |= kVolatile;
+  if (order == 3) f.out.flags |= scope > 0 ? kRelease | kReleaseBlock : kReleaseBlock;
 }
 
 void ld_st(Form& f, bool is_load) {
@@ -176,6 +177,20 @@ void prefetch(Form& f) {
   f.out.run = [](Warp&, const Instr&, uint32_t) {};  // a hint: it reads nothing
 }
 
+/// A policy for the L2 cache: some number, since hints change nothing here.
+void policy(Form& f) {
+  const int kind = f.take_any({"fractional", "range", "cvt"});
+  f.take("global"), f.take("L2");
+  f.take_any({"L2::evict_last", "L2::evict_normal", "L2::evict_first", "L2::evict_unchanged"});
+  f.take_any({"L2::evict_first", "L2::evict_unchanged"});
+  if (kind < 0 || f.take_type() != Type::kB64) f.unknown("form");
+  f.expect_count(1, 4);
+  f.out.op[0] = f.to(0, Type::kB64);
+  f.out.run = [](Warp& w, const Instr& in, uint32_t mask) {
+    write_lanes<uint64_t>(w.arena + in.op[0], mask, [](int) { return uint64_t{1}; });
+  };
+}
+
 template <bool Wide>
 void add_base(Warp& w, const Instr& in, uint32_t mask) {
   using T = std::conditional_t<Wide, uint64_t, uint32_t>;
@@ -199,16 +214,17 @@ void cvta(Form& f) {
   f.out.run = &add_base<true>;
 }
 
-void fence(Form& f) {
+void fence_form(Form& f) {
   const bool block = f.take("cta");
   const int scope = f.take_any({"gl", "gpu", "sys", "cluster"});
-  f.take_any({"sc", "acq_rel", "acquire", "release"});
+  const int order = f.take_any({"sc", "acq_rel", "release", "acquire"});
   if (!block && scope < 0) f.unknown("scope");
-  if (block) {
-    f.out.run = [](Warp&, const Instr&, uint32_t) {};  // within a block, memory is always seen in order here
-  } else {
-    f.out.run = [](Warp& w, const Instr&, uint32_t) { fence_writes(w); };
+  if (order == 3) {
+    f.out.run = [](Warp&, const Instr&, uint32_t) {};  // releases nothing
+    return;
   }
+  f.out.run = block ? [](Warp& w, const Instr&, uint32_t) { fence(w, false); }
+                    : [](Warp& w, const Instr&, uint32_t) { fence(w, true); };
 }
 
 }  // namespace
@@ -264,7 +280,10 @@ bool set_address(Form& f, const ptx::Operand& address) {
     if (space == kGenericSpace && variable.space == ptx::Space::kLocal) at += kLocalWindow;
   }
   f.out.immediate += static_cast<int64_t>(at);
-  f.out.op[1] = f.constant(0, true);
+  const bool in_frame = base.kind == ptx::Operand::kVariable && f.lowering().relative() &&
+                        (base.variable->space == ptx::Space::kLocal || base.variable->space == ptx::Space::kParam) &&
+                        !f.lowering().is_kernel_parameter(*base.variable);
+  f.out.op[1] = in_frame ? f.lowering().frame_slot() : f.constant(0, true);
   return true;
 }
 
@@ -274,9 +293,10 @@ void add_memory(Decoders& decoders) {
   decoders["st"] = [](Form& f) { ld_st(f, false); };
   decoders["prefetch"] = prefetch;
   decoders["prefetchu"] = prefetch;
+  decoders["createpolicy"] = policy;
   decoders["cvta"] = cvta;
-  decoders["membar"] = fence;
-  decoders["fence"] = fence;
+  decoders["membar"] = fence_form;
+  decoders["fence"] = fence_form;
 }
 
 }  // namespace sim

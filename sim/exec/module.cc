@@ -59,6 +59,11 @@ std::unique_ptr<Module> Module::load(const std::string& text, DeviceMemory& memo
     for (const ptx::Variable* variable : all) {
       for (const ptx::Relocation& relocation : variable->relocations) {
         const auto target = names.find(relocation.symbol);
+        const uint64_t code = target == names.end() ? function_address(*file, relocation.symbol) : 0;
+        if (code != 0 && relocation.bytes == 8) {
+          memory.write(addresses[variable] + relocation.offset, &code, 8);
+          continue;
+        }
         if (target == names.end() || addresses.count(target->second) == 0 || relocation.bytes != 8) {
           ptx::reject(variable->line,
                       "initial value of " + variable->name + ": the address of " + relocation.symbol + " is not known");

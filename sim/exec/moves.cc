@@ -42,6 +42,14 @@ void unpack(Warp& w, const Instr& in, uint32_t mask) {
   }
 }
 
+/// The address of a variable in the frame of a call.
+void add_frame(Warp& w, const Instr& in, uint32_t mask) {
+  const std::byte* frame = w.arena + in.op[1];
+  const uint64_t offset = static_cast<uint64_t>(in.immediate);
+  write_lanes<uint64_t>(w.arena + in.op[0], mask,
+                        [frame, offset](int l) { return lane_of<uint64_t>(frame, l) + offset; });
+}
+
 void clock(Warp& w, const Instr& in, uint32_t mask) {
   const uint64_t now = w.cta->worker->counters.warp_instructions;
   if (in.flags != 0) {
@@ -102,6 +110,14 @@ void mov(Form& f) {
     if (from.text == "%clock_hi" || (from.text == "%clock") != (bits == 32)) f.unknown("clock of another size");
     f.out.flags = bits == 64 ? 1 : 0;
     f.out.run = clock;
+    return;
+  }
+  if (bits == 64 && from.kind == ptx::Operand::kVariable && f.lowering().relative() &&
+      (from.variable->space == ptx::Space::kLocal || from.variable->space == ptx::Space::kParam) &&
+      !f.lowering().is_kernel_parameter(*from.variable)) {
+    f.out.op[1] = f.lowering().frame_slot();
+    f.out.immediate = static_cast<int64_t>(f.lowering().address_of(*from.variable, f.source.line)) + from.offset;
+    f.out.run = add_frame;
     return;
   }
   f.out.op[1] = f.in(1, type);

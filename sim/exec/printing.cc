@@ -36,8 +36,8 @@ std::string text_at(Warp& w, const Instr& in, int lane, uint64_t address) {
 /// The 64-bit parameter at the i-th place of `immediate` (20 bits each) in the lane's frame.
 uint64_t parameter(Warp& w, const Instr& in, int lane, int i) {
   uint64_t value;
-  const uint64_t frame = w.cta->run->kernel->frame_bytes;
-  std::memcpy(&value, w.local + static_cast<uint64_t>(lane) * frame + ((in.immediate >> (20 * i)) & 0xfffff), 8);
+  const uint64_t frame = w.cta->run->kernel->frame_bytes, base = lane_of<uint64_t>(w.arena + in.op[1], lane);
+  std::memcpy(&value, w.local + static_cast<uint64_t>(lane) * frame + base + ((in.immediate >> (20 * i)) & 0xfffff), 8);
   return value;
 }
 
@@ -111,12 +111,14 @@ void print(Warp& w, const Instr& in, uint32_t mask) {
     const std::string text = formatted(w, in, lane, format, parameter(w, in, lane, 1));
     std::fwrite(text.data(), 1, text.size(), stdout);
     const int32_t count = static_cast<int32_t>(std::count(format.begin(), format.end(), '%'));  // of conversions, about
-    std::memcpy(w.local + static_cast<uint64_t>(lane) * frame + in.target, &count, 4);
+    const uint64_t base = lane_of<uint64_t>(w.arena + in.op[1], lane);
+    std::memcpy(w.local + static_cast<uint64_t>(lane) * frame + base + static_cast<uint64_t>(in.target), &count, 4);
   }
   std::fflush(stdout);
 }
 
 uint64_t places(Form& f) {
+  f.out.op[1] = f.lowering().relative() ? f.lowering().frame_slot() : f.constant(0, true);
   uint64_t all = 0;
   for (size_t i = 0; i < 2; ++i) {
     const ptx::Operand& parameter = f.operand(i);

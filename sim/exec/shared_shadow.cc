@@ -36,6 +36,18 @@ void SharedShadow::barrier(const uint32_t* stamps, uint32_t released) {
   }
 }
 
+void SharedShadow::publish(uint32_t warp, uint32_t stamp, Clock& clock) const {
+  clock.resize(warps_, 0);
+  for (uint32_t of = 0; of < warps_; ++of) clock[of] = std::max(clock[of], known_[warp * warps_ + of]);
+  clock[warp] = std::max(clock[warp], stamp);
+}
+
+void SharedShadow::learn(uint32_t warp, const Clock& clock) {
+  for (uint32_t of = 0; of < clock.size(); ++of) {
+    known_[warp * warps_ + of] = std::max(known_[warp * warps_ + of], clock[of]);
+  }
+}
+
 SharedShadow::Hazard SharedShadow::against_write(const Record& record, uint32_t warp, int lane, uint32_t sync,
                                                  uint8_t bytes) const {
   if (record.write_epoch <= floor_ || (record.write_bytes & bytes) == 0) return {nullptr, 0, 0, 0};
@@ -95,32 +107,35 @@ SharedShadow::Hazard SharedShadow::write(uint32_t warp, int lane, uint32_t sync,
     // Two lanes of one instruction may write the same word (one of them wins); other orders are races.
     if (hazard.kind != nullptr && !(record.writer == warp && record.write_line == line)) return hazard;
     const bool same = record.write_epoch == epoch_ && record.writer == warp && record.write_sync == sync &&
-                      record.write_lane == lane && !record.atomic;
+                      record.write_lane == lane && record.strength == kPlain;
     record.write_bytes = same ? static_cast<uint8_t>(record.write_bytes | mask) : mask;
     record.write_epoch = epoch_;
     record.write_sync = sync;
     record.writer = static_cast<uint8_t>(warp);
     record.write_lane = static_cast<uint8_t>(lane);
     record.write_line = line;
-    record.atomic = false;
+    record.strength = kPlain;
     return Hazard{nullptr, 0, 0, 0};
   });
 }
 
-SharedShadow::Hazard SharedShadow::atomic(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t bytes,
-                                          int line) {
+SharedShadow::Hazard SharedShadow::strong(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t bytes, int line,
+                                          bool writes, Strength strength) {
   return each(at, bytes, [=, this](Record& record, uint8_t mask) {
-    Hazard hazard = against_reads(record, warp, mask);
+    Hazard hazard{nullptr, 0, 0, 0};
+    if (writes) hazard = against_reads(record, warp, mask);
     if (hazard.kind != nullptr) return hazard;
-    if (!record.atomic) hazard = against_write(record, warp, lane, sync, mask);
-    if (hazard.kind != nullptr) return hazard;
+    const bool within_warp = record.writer == warp && strength == kVolatileAccess && record.strength == kVolatileAccess;
+    if (record.strength == kPlain || within_warp) hazard = against_write(record, warp, lane, sync, mask);
+    if (hazard.kind != nullptr && !(within_warp && writes && record.write_line == line)) return hazard;
+    if (!writes) return Hazard{nullptr, 0, 0, 0};
     record.write_epoch = epoch_;
     record.write_sync = sync;
     record.writer = static_cast<uint8_t>(warp);
     record.write_lane = static_cast<uint8_t>(lane);
     record.write_bytes = mask;
     record.write_line = line;
-    record.atomic = true;
+    record.strength = strength;
     return Hazard{nullptr, 0, 0, 0};
   });
 }

@@ -5,7 +5,8 @@
 // w's next one if its stamp is not above known[w][v]. Within a warp, accesses of different lanes are ordered by
 // bar.warp.sync and by barriers (the `sync` count). One record per four bytes with a mask of bytes; where one record
 // cannot tell (readers of different bytes, readers under partial barriers) it forgets, so it may miss but not invent.
-// Atomics against atomics are no race.
+// Strong accesses are no race among themselves: a fence, a strong write and a strong read that sees it order what lies around
+// them.
 #pragma once
 
 #include <cstdint>
@@ -51,14 +52,23 @@ class SharedShadow {
       record[i].writer = static_cast<uint8_t>(warp);
       record[i].write_lane = static_cast<uint8_t>(lane);
       record[i].write_bytes = 15;
-      record[i].atomic = false;
+      record[i].strength = kPlain;
     }
     return true;
   }
   /// A read or write by one lane of bytes that start on a multiple of their number; `line` is the PTX line of it.
   Hazard read(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t bytes, int line);
   Hazard write(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t bytes, int line);
-  Hazard atomic(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t bytes, int line);
+  /// Strong ones (atomics, volatile, relaxed …): among themselves they are no race, except volatile ones of two lanes of a warp.
+  enum Strength : uint8_t { kPlain, kVolatileAccess, kAtomicAccess };
+  Hazard strong(uint32_t warp, int lane, uint32_t sync, uint32_t at, uint32_t bytes, int line, bool writes,
+                Strength strength);
+
+  /// Per warp, the epoch up to which its accesses are known.
+  using Clock = std::vector<uint32_t>;
+  /// Adds to the clock what the warp knows, and its own accesses up to the stamp.
+  void publish(uint32_t warp, uint32_t stamp, Clock& clock) const;
+  void learn(uint32_t warp, const Clock& clock);
 
   /// A warp arrives at a barrier; the stamp up to which the others will know of it. One that does not wait starts a new
   /// epoch: what it does from now on is not covered.
@@ -72,7 +82,7 @@ class SharedShadow {
     uint32_t write_sync = 0;
     int write_line = 0, read_line = 0;
     uint8_t writer = 0, write_lane = 0, write_bytes = 0, read_bytes = 0;
-    bool atomic = false;
+    Strength strength = kPlain;  // of the write
   };
   bool ordered(uint32_t me, uint32_t other, uint32_t epoch) const {
     return epoch <= floor_ || epoch <= known_[me * warps_ + other];

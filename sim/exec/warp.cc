@@ -119,6 +119,37 @@ Pause run_warp(Warp& w, uint64_t quantum) {
           if (mask != 0) in.run(w, in, mask);
           ++pc;
           break;
+        case Control::kYield:
+          if (mask != 0) in.run(w, in, mask);
+          ++pc;
+          if (w.yields) left = 0, w.yields = false;
+          break;
+        case Control::kCall: {
+          if (mask == 0) {
+            ++pc;
+            break;
+          }
+          in.run(w, in, mask);
+          uint32_t rest = mask;
+          const uint32_t stay = active & ~mask;
+          while (rest != 0) {
+            const uint32_t target = w.next[std::countr_zero(rest)];
+            const uint32_t same = lanes_where([&](int k) { return w.next[k] == target; }) & rest;
+            rest &= ~same;
+            if (rest == 0 && stay == 0) {
+              active = same;
+              pc = static_cast<int>(target) - 1;
+            } else {
+              w.groups.push_back({same, static_cast<int>(target), false, -1});
+            }
+          }
+          if (stay != 0) active = stay;
+          group = &w.groups[static_cast<size_t>(w.current)];
+          group->mask = active;
+          ++pc;
+          again = true;
+          break;
+        }
         case Control::kCollective:
           if (mask != 0) {
             if (!complete(w, in, mask)) {

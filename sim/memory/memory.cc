@@ -169,6 +169,8 @@ void DeviceMemory::release(uint64_t base) {
   std::vector<uint64_t>().swap(block->initialised);
   block->writers.store(nullptr);
   block->writers_owner.reset();
+  block->byte_writers.store(nullptr);
+  block->byte_writers_owner.reset();
   block->live = false;
   s.used -= round_up(block->bytes, kAlignment);
   ++s.quarantined;

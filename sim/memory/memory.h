@@ -33,6 +33,9 @@ struct Block {
   // Per two bytes, which block of a launch wrote last; made by the executor at the first write, null before.
   std::atomic<uint32_t*> writers{nullptr};
   std::unique_ptr<uint32_t[]> writers_owner;
+  // Per byte, where single bytes were written; null until one is.
+  std::atomic<uint32_t*> byte_writers{nullptr};
+  std::unique_ptr<uint32_t[]> byte_writers_owner;
 };
 
 class DeviceMemory {

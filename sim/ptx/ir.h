@@ -87,6 +87,7 @@ struct Operand {
   int64_t offset = 0;
   const Variable* variable = nullptr;
   std::string text;
+  std::string selector;  // of a register: %r1.b2, for video instructions
   std::vector<Operand> parts;
 };
 

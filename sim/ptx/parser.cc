@@ -67,7 +67,7 @@ void Parser::statement() {
     const std::string label = name("a label");
     next();
     if (accept(".branchtargets")) return branch_targets(label);
-    if (is(".callprototype")) {
+    if (is(".callprototype") || is(".calltargets")) {
       scopes_.back().tables[label] = -1;
       while (!accept(";")) next();
       return;
@@ -260,6 +260,16 @@ Operand Parser::plain_operand() {
   if (result.index >= 0) {
     result.kind = Operand::kRegister;
     return result;
+  }
+  const size_t dot = result.text.find('.');
+  if (dot != std::string::npos) {
+    const int whole = find_register(result.text.substr(0, dot));
+    if (whole >= 0) {
+      result.kind = Operand::kRegister;
+      result.index = whole;
+      result.selector = result.text.substr(dot + 1);
+      return result;
+    }
   }
   result.variable = find_variable(result.text);
   if (result.variable != nullptr) {

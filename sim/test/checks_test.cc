@@ -151,6 +151,99 @@ const Case kCases[] = {
     {"the barrier's count fits", "bar.sync 2, 64;", "64", "40", 719, "no multiple of the warp size"},
 };
 
+/// An mbarrier of 64 threads at s + 512, and a wait for the phase that %d6 stands for, then a read of what the other warp wrote.
+#define SIM_MBARRIER "setp.eq.u32 %p2, %r2, 0;\n@%p2 mbarrier.init.shared.b64 [%r4+512], 64;\nbar.sync 0;\n"
+#define SIM_AWAIT                                                                                                   \
+  "L:\nmbarrier.test_wait.shared.b64 %p1, [%r4+512], %d6;\n@!%p1 bra L;\nld.shared.u32 %r9, [%r7];\nst.global.u32 " \
+  "[%d5], %r9;\n"
+/// Before the part of the last block: %d7 = b + 4 ctaid, one thread of each block goes on, and all words of b are read at the end.
+#define SIM_SHARE \
+  "mul.wide.u32 %d6, %r3, 4;\nadd.u64 %d7, %d2, %d6;\nadd.u64 %d8, %d1, %d6;\nsetp.ne.u32 %p1, %r2, 0;\n@%p1 exit;\n"
+#define SIM_READ_ALL                                                                                             \
+  "ld.global.u32 %r10, [%d2];\nld.global.u32 %r11, [%d2+4];\nld.global.u32 %r12, [%d2+8];\nld.global.u32 %r13, " \
+  "[%d2+12];\n"
+#define SIM_COUNT "setp.ne.u32 %p2, %r9, 3;\n@%p2 exit;\n"
+/// %d8 = a + 4 ctaid, %d9 = a + 4 (ctaid ^ 1), %d10 = a + ctaid, %d11 = a + (ctaid ^ 1).
+#define SIM_NEIGHBOUR                                                                                                 \
+  "xor.b32 %r9, %r3, 1;\nmul.wide.u32 %d6, %r3, 4;\nadd.u64 %d8, %d1, %d6;\nmul.wide.u32 %d6, %r9, 4;\nadd.u64 %d9, " \
+  "%d1, %d6;\ncvt.u64.u32 %d6, %r3;\nadd.u64 "                                                                        \
+  "%d10, %d1, %d6;\ncvt.u64.u32 %d6, %r9;\nadd.u64 %d11, %d1, %d6;\nadd.u32 %r12, %r3, 5;\n"
+
+const Case kOrderCases[] = {
+    {"a fence of the right scope",
+     SIM_SHARE
+     "st.global.u32 [%d7], %r3;\nfence.acq_rel.gpu;\natom.global.add.u32 %r9, [counter], 1;\n" SIM_COUNT SIM_READ_ALL,
+     "acq_rel.gpu", "acq_rel.cta", 719, "without a fence", 4, 32},
+    {"a fence that releases",
+     SIM_SHARE
+     "st.global.u32 [%d7], %r3;\nfence.sc.sys;\natom.global.add.u32 %r9, [counter], 1;\n" SIM_COUNT SIM_READ_ALL,
+     "fence.sc.sys", "membar.cta", 719, "without a fence", 4, 32},
+    {"an atomic that releases",
+     SIM_SHARE "st.global.u32 [%d7], %r3;\natom.acq_rel.gpu.global.add.u32 %r9, [counter], 1;\n" SIM_COUNT SIM_READ_ALL,
+     "acq_rel", "acquire", 719, "without a fence", 4, 32},
+    {"an atomic that releases to other blocks",
+     SIM_SHARE "st.global.u32 [%d7], %r3;\natom.acq_rel.gpu.global.add.u32 %r9, [counter], 1;\n" SIM_COUNT SIM_READ_ALL,
+     "acq_rel.gpu", "acq_rel.cta", 719, "without a fence", 4, 32},
+    {"a reduction that releases",
+     SIM_SHARE
+     "st.global.u32 [%d7], %r3;\nred.release.gpu.global.add.u32 [counter], 1;\nld.acquire.gpu.global.u32 %r9, "
+     "[counter];\nsub.u32 %r9, %r9, 1;\n" SIM_COUNT SIM_READ_ALL,
+     "red.release", "red.relaxed", 719, "without a fence", 4, 32},
+    {"a store that releases",
+     SIM_SHARE "st.global.u32 [%d7], %r3;\nst.release.gpu.global.u32 [%d8], 7;\nld.acquire.gpu.global.u32 %r9, "
+               "[%d1];\nld.acquire.gpu.global.u32 %r10, "
+               "[%d1+4];\nadd.u32 %r9, %r9, %r10;\nld.acquire.gpu.global.u32 %r10, [%d1+8];\nadd.u32 %r9, %r9, "
+               "%r10;\nld.acquire.gpu.global.u32 "
+               "%r10, [%d1+12];\nadd.u32 %r9, %r9, %r10;\nsub.u32 %r9, %r9, 25;\n" SIM_COUNT SIM_READ_ALL,
+     "st.release", "st.relaxed", 719, "without a fence", 4, 32},
+    {"volatile stores",
+     SIM_SHARE "st.volatile.global.u32 [%d7], %r3;\natom.global.add.u32 %r9, [counter], 1;\n" SIM_COUNT SIM_READ_ALL,
+     "st.volatile", "st", 719, "without a fence", 4, 32},
+    {"a block's own half of a word", SIM_NEIGHBOUR "st.global.u16 [%d8], %r12;\nld.global.u32 %r10, [%d8];\n",
+     "%r10, [%d8]", "%r10, [%d9]", 719, "a read of what block", 4, 1},
+    {"a block's own byte",
+     SIM_NEIGHBOUR "st.global.u8 [%d10], %r12;\nld.global.u8 %r10, [%d10];\nld.global.u8 %r10, [%d11+64];\n",
+     "%r10, [%d10]", "%r10, [%d11]", 719, "a read of what block", 4, 1},
+    {"words without another block's bytes", SIM_NEIGHBOUR "st.global.u8 [%d8+2], %r12;\nld.global.u32 %r10, [%d8];\n",
+     "%r10, [%d8]", "%r10, [%d9]", 719, "a read of what block", 4, 1},
+    {"bytes without another block's words", SIM_NEIGHBOUR "st.global.u32 [%d8], %r12;\nld.global.u8 %r10, [%d8+3];\n",
+     "%r10, [%d8+3]", "%r10, [%d9+3]", 719, "a read of what block", 4, 1},
+    {"a write beside another block's half of a word",
+     SIM_NEIGHBOUR "st.global.u16 [%d8+2], %r12;\nshl.b32 %r12, %r12, 20;\nst.global.u32 [%d8+64], %r12;\n", "[%d8+64]",
+     "[%d9]", 719, "a write of another value over what block", 4, 1},
+    {"an atomic on what no other block wrote",
+     SIM_NEIGHBOUR "st.global.u32 [%d8], %r12;\nred.global.add.u32 [%d8+64], 1;\n", "[%d8+64]", "[%d9]", 719,
+     "of what block", 4, 1},
+    {"a division", "div.u32 %r9, %r2, %r1;", "%r2, %r1", "%r1, %r2", 719,
+     "thread (0,0,0), warp 0 lane 0: an integer division by zero"},
+    {"a remainder", "rem.s64 %d6, %d3, %d1;", "%d3, %d1", "%d1, %d3", 719, "an integer division by zero"},
+    {"an mbarrier between write and read",
+     SIM_MBARRIER "st.shared.u32 [%r6], %r2;\nmbarrier.arrive.shared.b64 %d6, [%r4+512];\n" SIM_AWAIT,
+     "st.shared.u32 [%r6], %r2;\nmbarrier.arrive.shared.b64 %d6, [%r4+512];\n",
+     "mbarrier.arrive.shared.b64 %d6, [%r4+512];\nst.shared.u32 [%r6], %r2;\n", 719, "shared"},
+    {"a wait for an mbarrier",
+     SIM_MBARRIER "st.shared.u32 [%r6], %r2;\nmbarrier.arrive.shared.b64 %d6, [%r4+512];\n" SIM_AWAIT, "@!%p1 bra L;",
+     "", 719, "shared"},
+    {"an mbarrier that was made",
+     SIM_MBARRIER "st.shared.u32 [%r6], %r2;\nmbarrier.arrive.shared.b64 %d6, [%r4+512];\n" SIM_AWAIT,
+     "@%p2 mbarrier.init.shared.b64 [%r4+512], 64;", "", 719, "was never written"},
+    {"an mbarrier for all who arrive",
+     SIM_MBARRIER "st.shared.u32 [%r6], %r2;\nmbarrier.arrive.shared.b64 %d6, [%r4+512];\n" SIM_AWAIT, "[%r4+512], 64",
+     "[%r4+512], 65", 702, "hang"},
+    {"copies that arrive at an mbarrier",
+     SIM_MBARRIER "cp.async.ca.shared.global [%r6], [%d4], 4;\ncp.async.mbarrier.arrive.shared.b64 "
+                  "[%r4+512];\nmbarrier.arrive.shared.b64 %d6, "
+                  "[%r4+512];\n" SIM_AWAIT,
+     "cp.async.mbarrier.arrive.shared.b64 [%r4+512];\n", "", 719, "shared"},
+    {"a flag in shared memory behind a fence",
+     "setp.eq.u32 %p2, %r2, 0;\n@%p2 st.shared.u32 [%r4+512], 0;\nbar.sync 0;\nsetp.lt.u32 %p1, %r2, 32;\n@!%p1 bra "
+     "W;\nst.shared.u32 [%r6], "
+     "%r2;\nmembar.cta;\nbar.warp.sync -1;\n@%p2 st.volatile.shared.u32 [%r4+512], 1;\nbra "
+     "END;\nW:\nld.volatile.shared.u32 %r9, "
+     "[%r4+512];\nsetp.eq.u32 %p3, %r9, 0;\n@%p3 bra W;\nld.shared.u32 %r10, [%r7];\nEND:",
+     "membar.cta;\n", "", 719, "shared memory race"},
+};
+
 struct Machine {
   DeviceMemory memory{1 << 24};
   uint64_t a = 0, b = 0;
@@ -174,6 +267,19 @@ struct Machine {
     options.hang = 100000;
     execute(launch, memory, options, nullptr);
   }
+
+  /// Another kernel with the buffers of the last one.
+  void again(const std::string& text, uint32_t blocks) {
+    std::string log;
+    const auto module = Module::load(text, memory, &log);
+    Launch launch;
+    launch.kernel = module->find("k");
+    launch.grid[0] = blocks;
+    launch.parameters.resize(20);
+    std::memcpy(launch.parameters.data(), &a, 8);
+    std::memcpy(launch.parameters.data() + 8, &b, 8);
+    execute(launch, memory, Options(), nullptr);
+  }
 };
 
 void one(const Case& c, uint64_t seed) {
@@ -193,6 +299,61 @@ void one(const Case& c, uint64_t seed) {
     Machine machine;
     machine.run(kernel(body), c, seed);
   });
+}
+
+/// What one launch wrote, every block of the next one may read.
+void exit_releases() {
+  try {
+    Machine machine;
+    machine.run(kernel("mul.wide.u32 %d6, %r3, 4;\nadd.u64 %d7, %d2, %d6;\nst.global.u32 [%d7], %r3;"),
+                {"", "", "", "", 0, "", 4, 1}, 0);
+    machine.again(
+        kernel("xor.b32 %r9, %r3, 1;\nmul.wide.u32 %d6, %r9, 4;\nadd.u64 %d7, %d2, %d6;\nld.global.u32 %r10, [%d7];"),
+        4);
+    check(true, "the end of a launch releases");
+  } catch (const Fault& fault) {
+    check(false, "the end of a launch releases: " + fault.message);
+  }
+}
+
+/// Functions that call themselves for ever, calls of what is no function, and of one with other parameters.
+void calls() {
+  const char* const kHead = ".version 7.4\n.target sm_80\n.address_size 64\n";
+  const auto run = [&](const std::string& text) {
+    Machine machine;
+    machine.run(kHead + text, {"", "", "", "", 0, ""}, 0);
+  };
+  const std::string entry =
+      ".visible .entry k(.param .u64 a, .param .u64 b, .param .u32 n)\n{\n.reg .b64 %d<4>;\n.reg .b32 %r<4>;\n";
+  const std::string deep =
+      ".func f(.param .b32 x)\n{\n.reg .b32 %r<2>;\n.reg .pred %p;\nld.param.u32 %r0, [x];\nsetp.eq.u32 %p, %r0, "
+      "0;\n@%p ret;\nsub.u32 %r1, "
+      "%r0, 1;\n{\n.param .b32 y;\nst.param.b32 [y], %r1;\ncall f, (y);\n}\nret;\n}\n";
+  const auto call = [&](const std::string& depth) {
+    return deep + entry + "{\n.param .b32 y;\nst.param.b32 [y], " + depth + ";\ncall f, (y);\n}\nret;\n}\n";
+  };
+  try {
+    run(call("100"));
+    check(true, "recursion");
+  } catch (const Fault& fault) {
+    check(false, "recursion: " + fault.message);
+  }
+  test::faults(714, "the call stack of a thread is exhausted: 1024 calls deep", "endless recursion",
+               [&] { run(call("-1")); });
+  const auto indirect = [&](const std::string& prepare, const std::string& arguments) {
+    return ".func f(.param .b32 x)\n{\nret;\n}\n" + entry + "{\n.param .b32 y;\n.param .b64 z;\nmov.u64 %d1, f;\n" +
+           prepare + "st.param.b32 [y], 1;\nst.param.b64 [z], %d1;\np: .callprototype _ (.param .b32 _);\ncall %d1, (" +
+           arguments + "), p;\n}\nret;\n}\n";
+  };
+  try {
+    run(indirect("", "y"));
+    check(true, "call by address");
+  } catch (const Fault& fault) {
+    check(false, "call by address: " + fault.message);
+  }
+  test::faults(700, "which is no function", "a call of address 24", [&] { run(indirect("mov.u64 %d1, 24;\n", "y")); });
+  test::faults(719, "a call of f with parameters of other sizes", "a call with another parameter",
+               [&] { run(indirect("", "z")); });
 }
 
 void messages() {
@@ -231,6 +392,11 @@ int main() {
   for (const Case& c : kCases) {
     for (uint64_t seed : {0, 1, 2, 3}) one(c, seed);
   }
+  for (const Case& c : kOrderCases) {
+    for (uint64_t seed : {0, 1, 2, 3}) one(c, seed);
+  }
+  exit_releases();
+  calls();
   messages();
   return test::finish("checks");
 }

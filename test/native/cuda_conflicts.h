@@ -32,14 +32,7 @@ inline std::string simulator_report() {
 /// Every kernel that ran stays within its factor: 1.02, or more where its tile is known to conflict. The bounds are what the
 /// kernels reach (docs/cuda.md) and a little; a kernel that got better should get a lower one.
 inline void check_conflicts() {
-  const std::map<std::string, double> known = {{"kv_write_pages", 1.1},
-                                               {"linear_f32_forward", 1.15},
-                                               {"linear_f32_backward_input", 1.15},
-                                               {"linear_f32_backward_weight", 1.15},
-                                               {"pack_panels_f32", 1.6},
-                                               {"pack_panels_bf16", 1.6},
-                                               {"unpack_panels_f32", 1.6},
-                                               {"unpack_panels_bf16", 1.6}};
+  const std::map<std::string, double> known = {{"kv_write_pages", 1.1}, {"linear_f32_backward_weight", 1.15}};
   const std::string report = simulator_report();
   if (report.empty()) return;
   const auto counter = [&](size_t from, const std::string& name) {

@@ -71,6 +71,7 @@ std::string hex(uint64_t value);
 void scalar_forms(Device& device, Tally& tally);
 void warp_forms(Device& device, Tally& tally);
 void matrix_forms(Device& device, Tally& tally);
+void more_matrix_forms(Device& device, Tally& tally);
 void memory_forms(Device& device, Tally& tally);
 
 }  // namespace conformance

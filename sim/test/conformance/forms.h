@@ -36,6 +36,7 @@ void float_forms(std::vector<ScalarForm>& forms);
 void half_forms(std::vector<ScalarForm>& forms);
 void conversion_forms(std::vector<ScalarForm>& forms);
 void comparison_forms(std::vector<ScalarForm>& forms);
+void packed_forms(std::vector<ScalarForm>& forms);
 
 inline constexpr uint64_t kNaN32 = 0x7fffffff, kNaN64 = 0x7ff8000000000000, kNaN16 = 0x7fff;
 

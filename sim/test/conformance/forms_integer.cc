@@ -158,6 +158,19 @@ void integer_forms(std::vector<ScalarForm>& forms) {
                      const uint64_t one = (v[0] + v[1]) >> 32, two_carry = (v[1] + v[2] + one) >> 32;
                      return (v[0] + v[2] + two_carry) & 0xffffffff;
                    }});
+  // On GPUs a subtraction leaves the complement of the borrow, and takes it.
+  forms.push_back({"sub.cc.u32 addc.u32",
+                   "sub.cc.u32 %o, %a, %b;\naddc.u32 %o, %c, 0;",
+                   'r',
+                   "rrr",
+                   {&kWords, &kWords, &kWords},
+                   [](const uint64_t* v) { return (v[2] + (v[0] >= v[1] ? 1 : 0)) & 0xffffffff; }});
+  forms.push_back({"add.cc.u32 subc.u32",
+                   "add.cc.u32 %o, %a, %b;\nsubc.u32 %o, %c, 0;",
+                   'r',
+                   "rrr",
+                   {&kWords, &kWords, &kWords},
+                   [](const uint64_t* v) { return (v[2] - ((v[0] + v[1]) >> 32 == 0 ? 1 : 0)) & 0xffffffff; }});
   forms.push_back({"mul24.lo.u32", "mul24.lo.u32 %o, %a, %b;", 'r', "rr", {&kWords, &kWords}, [](const uint64_t* v) {
                      return ((v[0] & 0xffffff) * (v[1] & 0xffffff)) & 0xffffffff;
                    }});

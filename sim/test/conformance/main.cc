@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
     scalar_forms(*device, tally);
     warp_forms(*device, tally);
     matrix_forms(*device, tally);
+    more_matrix_forms(*device, tally);
     memory_forms(*device, tally);
   } catch (const std::exception& error) {
     std::printf("FAILED: %s\n", error.what());

@@ -135,6 +135,7 @@ void scalar_forms(Device& device, Tally& tally) {
   half_forms(forms);
   conversion_forms(forms);
   comparison_forms(forms);
+  packed_forms(forms);
   for (int sm : {80, 90}) {
     if (device.sm() < sm) continue;
     std::string text = sm == 80 ? ".version 7.4\n.target sm_80\n" : ".version 7.8\n.target sm_90\n";
