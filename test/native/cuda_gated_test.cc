@@ -131,9 +131,9 @@ int main() {
   Backend cpu(best_isa(), 2);
   // Widths around the 8 columns of a fragment, the 16 of a panel and the tiles' 16, 32 and 64; odd ones; one element; more depth
   // than any pipeline.
-  std::vector<LinearShape> shapes = {{1, 1, 1},     {1, 24, 72},   {2, 7, 31},     {5, 9, 100},  {16, 17, 40},
-                                     {17, 31, 130}, {33, 63, 136}, {64, 65, 33},   {65, 70, 96}, {130, 129, 70},
-                                     {129, 15, 33}, {257, 66, 20}, {150, 200, 48}, {20, 40, 700}};
+  std::vector<LinearShape> shapes = {{1, 1, 1},     {1, 24, 72},   {2, 7, 31},     {5, 9, 100},   {16, 17, 40},
+                                     {17, 31, 130}, {33, 63, 136}, {64, 65, 33},   {65, 70, 96},  {130, 129, 70},
+                                     {129, 15, 33}, {257, 66, 20}, {150, 200, 48}, {20, 40, 700}, {20, 40, 657}};
   for (int64_t odd = 1; odd < 64; odd += 8) shapes.push_back({66, 64 + odd, 7});
   bool same = true, lean = true, rounds = true;
   uint64_t seed = 300;
