@@ -74,9 +74,15 @@ const faultKinds = [
   [/without a fence/, 'missing order between blocks'],
 ];
 
+/** The first fault that the simulated device found by itself: tests inject some too. */
+const foundFault = (errors) =>
+  [...errors.matchAll(/cudasim: fault: ([^\n]*)/g)]
+    .map(([, text]) => text)
+    .find((text) => !text.endsWith('(injected)'));
+
 /** { how, kind, detail } of a check that did not pass, or null. */
 export function verdict(check, done) {
-  const fault = /cudasim: fault: ([^\n]*)/.exec(done.errors)?.[1];
+  const fault = foundFault(done.errors);
   if (fault !== undefined) {
     const kind = faultKinds.find(([pattern]) => pattern.test(fault))?.[1] ?? 'fault';
     return { how: 'simulator', kind, detail: fault };
@@ -245,7 +251,8 @@ export class Suite {
         const env = { TOOLGRAD_LIBCUDA: this.driver, TOOLGRAD_MUTANT: mutant };
         const stop = check.engine
           ? () => false
-          : (out, err) => /^FAILED .*\n/m.test(out) || /cudasim: fault: .*\n/.test(err);
+          : (out, err) =>
+              /^FAILED .*\n/m.test(out) || foundFault(err.slice(0, err.lastIndexOf('\n') + 1)) !== undefined;
         const seconds = Math.max(120, 8 * check.seconds);
         const done = await run(check.command, check.args, { cwd: this.root, env, seconds, stop });
         const bad = verdict(check, done);
