@@ -33,6 +33,24 @@ const explained = [
     why: 'one unit of 2^-40 of the largest mass: a draw in 10^12 differs',
   },
   {
+    operator: 'sum-start',
+    file: 'cuda/kernels/sample_filter.cuh',
+    text: 'unsigned long long above = 0;',
+    why: 'one unit of 2^-40 of the largest mass: a draw in 10^12 differs',
+  },
+  {
+    operator: 'bound-dropped',
+    file: 'cuda/kernels/sample_filter.cuh',
+    text: 'if (before < n && n <= before + mine) {',
+    why: 'later warps then search too and find nothing: the element that makes the count n lies before theirs',
+  },
+  {
+    operator: 'sum-start',
+    file: 'cuda/kernels/advantages.cu',
+    text: 'float mine = 0;',
+    why: 'not a sum: the first value that the thread sees replaces it, and a thread that sees none does not look at it',
+  },
+  {
     operator: 'off-by-one',
     file: 'cuda/kernels/sample_filter.cuh',
     text: 'if (before <= target && target < before + shared.warp_sum[warp]) {',

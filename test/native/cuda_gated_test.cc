@@ -1,5 +1,8 @@
 // The gate and up layers with SwiGLU in the epilogue: the three ops that it replaces, to the bit, in every tile shape, with
 // and without biases, at widths around every edge of a tile, under three schedules; and what is not asked for is not written.
+#include <cmath>
+#include <limits>
+
 #include "cuda_conflicts.h"
 #include "cuda_settled.h"
 #include "linear_problem.h"
@@ -160,6 +163,17 @@ int main() {
         }
     }
   }
+  // NaN in the first weight of both matrices: where copies end at the tail of the contraction, it must not come again.
+  bool apart = true;
+  Problem p({20, 70, 33}, seed);
+  p.gate.w[0] = p.up.w[0] = std::numeric_limits<float>::quiet_NaN();
+  const Expected expected = one_by_one(*gpu, *cpu.ops, p);
+  for (const Tile tile : {Tile::kWide, Tile::kMedium, Tile::kSkinny}) {
+    const How how{tile, true, false};
+    apart = apart && agrees(fused(*gpu, *cpu.ops, p, how, Placement::kFlush), expected, how);
+  }
+  for (size_t i = 0; i < expected.act.size(); ++i) apart = apart && std::isnan(expected.act[i]) == (i % 70 == 0);
+  check(apart, "NaN in a weight stays in its column");
   check(same, "gate, up and act have the bits of two linear layers and SwiGLU, in every tile shape");
   check(rounds, "rounded, act is that of the cast, zero up to a multiple of eight columns, in every tile shape");
   check(lean, "without keep, act has the same bits and gate and up are left alone");
