@@ -1,4 +1,6 @@
-// One bit per byte, 64 to a word: set and test of ranges. Used for initialisation and for held-back writes.
+// One bit per byte, 64 to a word: set and test of ranges. Used for initialisation.
+//
+// With several host threads, those of other blocks may set bits of a word (atomically, exec/access.cc) while it is read here.
 #pragma once
 
 #include <cstddef>
@@ -27,18 +29,22 @@ inline void clear(uint64_t* bits, size_t at, size_t count) {
     at += here, count -= here;
   }
 }
+/// A word that another thread may be setting bits of.
+inline uint64_t load(const uint64_t* bits, size_t word) {
+  return __atomic_load_n(bits + word, __ATOMIC_RELAXED);
+}
 /// Whether all of them are set.
 inline bool all(const uint64_t* bits, size_t at, size_t count) {
   while (count > 0) {
     const size_t shift = at & 63, here = count < 64 - shift ? count : 64 - shift;
     const uint64_t want = run(shift, here);
-    if ((bits[at >> 6] & want) != want) return false;
+    if ((load(bits, at >> 6) & want) != want) return false;
     at += here, count -= here;
   }
   return true;
 }
 inline bool test(const uint64_t* bits, size_t at) {
-  return (bits[at >> 6] >> (at & 63)) & 1;
+  return (load(bits, at >> 6) >> (at & 63)) & 1;
 }
 /// Up to 64 bits from bit `at`.
 inline uint64_t get(const uint64_t* bits, size_t at, size_t count) {
