@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "cuda_conflicts.h"
+#include "cuda_panels.h"
 #include "cuda_settled.h"
 #include "linear_problem.h"
 #include "ops/gemm_launch.h"
@@ -16,19 +17,6 @@ using Gpu = cuda::CudaDevice;
 using Floats = std::vector<float>;
 
 namespace {
-
-struct Panels {
-  Packed host;
-  DeviceArray<uint16_t> device;
-  PackedMatrix matrix;
-  Panels(Ops& cpu, Memory& memory, const LinearProblem& p, Placement placement)
-      : host(cpu, p.w, p.s.N, p.s.K, DType::kBF16),
-        device(memory,
-               std::vector<uint16_t>(reinterpret_cast<uint16_t*>(host.bytes.data()),
-                                     reinterpret_cast<uint16_t*>(host.bytes.data() + host.bytes.size())),
-               placement),
-        matrix{device.data(), DType::kBF16, p.s.N, p.s.K} {}
-};
 
 struct Problem {
   LinearProblem gate, up;  // gate's x is that of both
@@ -50,7 +38,7 @@ Floats fused(Gpu& gpu, Ops& cpu, const Problem& p, How how, Placement placement)
   const auto [T, F, K] = p.gate.s;
   // Panels are parameters: aligned.
   const Placement panels_at = placement == Placement::kOffset ? Placement::kFlush : placement;
-  Panels gate_w(cpu, gpu, p.gate, panels_at), up_w(cpu, gpu, p.up, panels_at);
+  DevicePanels gate_w(cpu, gpu, p.gate, panels_at), up_w(cpu, gpu, p.up, panels_at);
   DeviceArray<float> x(gpu, p.gate.x, placement), gate_bias(gpu, p.gate.bias, placement);
   DeviceArray<float> up_bias(gpu, p.up.bias, placement);
   DeviceArray<float> gate(gpu, nans(T * F), placement), up(gpu, nans(T * F), placement),
@@ -103,7 +91,7 @@ struct Expected {
 };
 Expected one_by_one(Gpu& gpu, Ops& cpu, const Problem& p) {
   const auto [T, F, K] = p.gate.s;
-  Panels gate_w(cpu, gpu, p.gate, Placement::kFlush), up_w(cpu, gpu, p.up, Placement::kFlush);
+  DevicePanels gate_w(cpu, gpu, p.gate, Placement::kFlush), up_w(cpu, gpu, p.up, Placement::kFlush);
   DeviceArray<float> x(gpu, p.gate.x), gate_bias(gpu, p.gate.bias), up_bias(gpu, p.up.bias);
   DeviceArray<float> gate(gpu, nans(T * F)), up(gpu, nans(T * F)), act(gpu, nans(T * F));
   const float *bg = p.gate_biased ? gate_bias.data() : nullptr, *bu = p.up_biased ? up_bias.data() : nullptr;

@@ -5,6 +5,7 @@
 
 #include "cuda_arrays.h"
 #include "cuda_conflicts.h"
+#include "cuda_panels.h"
 #include "linear_problem.h"
 #include "ops/gemm_launch.h"
 #include "ops/linear.h"
@@ -20,19 +21,6 @@ const LinearShape kShapes[] = {{1, 1, 1},     {9, 70, 700},   {1, 24, 72},    {2
                                {16, 40, 48},  {15, 33, 700},  {17, 100, 37},  {33, 64, 136}, {64, 65, 64},
                                {65, 130, 96}, {130, 257, 70}, {129, 140, 33}, {300, 70, 24}, {700, 17, 20}};
 
-struct Weight {
-  Packed host;
-  DeviceArray<uint16_t> device;
-  PackedMatrix matrix;
-  Weight(Ops& cpu, Memory& memory, const LinearProblem& p, Placement placement)
-      : host(cpu, p.w, p.s.N, p.s.K, DType::kBF16),
-        device(memory,
-               std::vector<uint16_t>(reinterpret_cast<uint16_t*>(host.bytes.data()),
-                                     reinterpret_cast<uint16_t*>(host.bytes.data() + host.bytes.size())),
-               placement),
-        matrix{device.data(), DType::kBF16, p.s.N, p.s.K} {}
-};
-
 // A problem whose operands bf16 holds: then casts lose nothing and fp64 is the judge of the sums alone.
 LinearProblem exact_problem(LinearShape shape, uint64_t seed) {
   LinearProblem p(shape, DType::kBF16, seed);
@@ -43,7 +31,7 @@ LinearProblem exact_problem(LinearShape shape, uint64_t seed) {
 
 LinearResults run(cuda::CudaDevice& gpu, Ops& cpu, const LinearProblem& p, int64_t step, Placement placement) {
   const auto [T, N, K] = p.s;
-  Weight w(cpu, gpu, p, placement);
+  DevicePanels w(cpu, gpu, p, placement);
   Packed dw_host(cpu, p.dw0, N, K, DType::kF32);
   const auto* dw_floats = reinterpret_cast<const float*>(dw_host.bytes.data());
   const Placement panels_at =
@@ -166,7 +154,7 @@ void shapes_agree(cuda::CudaDevice& gpu, Ops& cpu) {
     const LinearProblem p = exact_problem(shape, 91);
     const auto [T, N, K] = shape;
     const LinearResults usual = run(gpu, cpu, p, T, Placement::kFlush);
-    Weight w(cpu, gpu, p, Placement::kFlush);
+    DevicePanels w(cpu, gpu, p, Placement::kFlush);
     DeviceArray<float> x(gpu, p.x), dy(gpu, p.dy), y(gpu, nans(T * N)), dx(gpu, nans(T * K));
     const cuda::Bf16Rows x_rows = cuda::to_bf16_rows(gpu, 3, x.data(), T, K);
     const cuda::Bf16Rows dy_rows = cuda::to_bf16_rows(gpu, 4, dy.data(), T, N);

@@ -1,6 +1,7 @@
 // Rows that are rounded when they are made: the bits of the fp32 rows cast afterwards, padding included, from RMSNorm,
 // SwiGLU and the gated layers; and products that read either kind give the same bits.
 #include "cuda_conflicts.h"
+#include "cuda_panels.h"
 #include "cuda_settled.h"
 #include "linear_problem.h"
 #include "ops/linear.h"
@@ -86,19 +87,8 @@ void swiglu(Gpu& gpu) {
   check(same, "swiglu: rounded rows are the rows, rounded; zero up to a multiple of eight columns");
 }
 
-struct Panels {
-  Packed host;
-  DeviceArray<uint16_t> device;
-  PackedMatrix matrix;
-  Panels(Ops& cpu, Memory& memory, const LinearProblem& p)
-      : host(cpu, p.w, p.s.N, p.s.K, DType::kBF16),
-        device(memory, Halves(reinterpret_cast<uint16_t*>(host.bytes.data()),
-                              reinterpret_cast<uint16_t*>(host.bytes.data() + host.bytes.size()))),
-        matrix{device.data(), DType::kBF16, p.s.N, p.s.K} {}
-};
-
 // dw, db, dx of the two ops, or of the one that does both.
-Floats backward(Gpu& gpu, const LinearProblem& p, const Panels& w, ProductRows x, bool at_once, bool frozen,
+Floats backward(Gpu& gpu, const LinearProblem& p, const DevicePanels& w, ProductRows x, bool at_once, bool frozen,
                 bool accumulate) {
   const auto [T, N, K] = p.s;
   DeviceArray<float> dy(gpu, p.dy), dw(gpu, Floats(static_cast<size_t>(packed_elements(N, K)), 0.25f)), db(gpu, p.db0),
@@ -124,7 +114,7 @@ void products(Gpu& gpu, Ops& cpu) {
                                    LinearShape{40, 8, 33}, LinearShape{65, 70, 96}, LinearShape{130, 130, 72}}) {
     const LinearProblem p(shape, DType::kBF16, seed++), q(shape, DType::kBF16, seed++);
     const auto [T, N, K] = shape;
-    const Panels w(cpu, gpu, p), v(cpu, gpu, q);
+    const DevicePanels w(cpu, gpu, p), v(cpu, gpu, q);
     DeviceArray<float> x(gpu, p.x), y(gpu, nans(T * N)), z(gpu, nans(T * N)), gate(gpu, nans(T * N));
     DeviceArray<float> up(gpu, nans(T * N)), act(gpu, nans(T * N));
     DeviceArray<uint16_t> rounded(gpu, cast(gpu, p.x, T, K)), act_rounded(gpu, fresh(T, N));
