@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "cublaslt_linear.h"
 #include "device.h"
 #include "engine/error.h"
 #include "ops/ops.h"
@@ -19,7 +20,10 @@ bool on_tensor_cores(const PackedMatrix& w) {
 
 class CudaOps final : public Ops {
  public:
-  explicit CudaOps(int ordinal) : device_(cuda::CudaDevice::open(ordinal)), memory_(device_) {}
+  CudaOps(int ordinal, CublasLtUse cublaslt) : device_(cuda::CudaDevice::open(ordinal)), memory_(device_) {
+    if (cublaslt.products != CublasLtProducts::kNone)
+      cublaslt_ = std::make_unique<cuda::CublasLtLinear>(device_, cublaslt);
+  }
 
   const char* name() const override { return "cuda"; }
   const std::shared_ptr<Memory>& memory() const override { return memory_; }
@@ -27,9 +31,11 @@ class CudaOps final : public Ops {
   void pack(const float* src, PackedMatrix dst) override { cuda::pack(*device_, src, dst); }
   void unpack(PackedMatrix src, float* dst) override { cuda::unpack(*device_, src, dst); }
   void linear_forward(const LinearForward& op) override {
+    if (cublaslt_ && cublaslt_->forward(op)) return;
     on_tensor_cores(op.w) ? cuda::linear_forward(*device_, op) : cuda::linear_f32_forward(*device_, op);
   }
   void linear_backward_input(const LinearBackwardInput& op) override {
+    if (cublaslt_ && cublaslt_->backward_input(op)) return;
     on_tensor_cores(op.w) ? cuda::linear_backward_input(*device_, op) : cuda::linear_f32_backward_input(*device_, op);
   }
   void linear_backward_weight(const LinearBackwardWeight& op) override {
@@ -37,7 +43,10 @@ class CudaOps final : public Ops {
     op.dw.rows >= kPanelRows || op.x.dtype == DType::kBF16 ? cuda::linear_backward_weight(*device_, op)
                                                            : cuda::linear_f32_backward_weight(*device_, op);
   }
-  void linear_backward(const LinearBackward& op) override { cuda::linear_backward(*device_, op); }
+  void linear_backward(const LinearBackward& op) override {
+    if (cublaslt_ && cublaslt_->backward(op)) return;
+    cuda::linear_backward(*device_, op);
+  }
   DType product_dtype() const override { return DType::kBF16; }
   void low_rank_forward(const LowRankForward& op) override { cuda::low_rank_forward(*device_, op); }
   void low_rank_backward(const LowRankBackward& op) override { cuda::low_rank_backward(*device_, op); }
@@ -50,7 +59,10 @@ class CudaOps final : public Ops {
   void attention_backward(const AttentionBackward& op) override { cuda::attention_backward(*device_, op); }
   void swiglu_forward(const SwigluForward& op) override { cuda::swiglu_forward(*device_, op); }
   void swiglu_backward(const SwigluBackward& op) override { cuda::swiglu_backward(*device_, op); }
-  void gated_forward(const GatedForward& op) override { cuda::gated_forward(*device_, op); }
+  void gated_forward(const GatedForward& op) override {
+    if (cublaslt_ && cublaslt_->gated(op)) return;
+    cuda::gated_forward(*device_, op);
+  }
   void embedding_forward(const EmbeddingForward& op) override { cuda::embedding_forward(*device_, op); }
   void embedding_backward(const EmbeddingBackward& op) override { cuda::embedding_backward(*device_, op); }
   void gather_rows(const GatherRows& op) override { cuda::gather_rows(*device_, op); }
@@ -75,12 +87,13 @@ class CudaOps final : public Ops {
  private:
   std::shared_ptr<cuda::CudaDevice> device_;
   std::shared_ptr<Memory> memory_;
+  std::unique_ptr<cuda::CublasLtLinear> cublaslt_;  // null: not asked for
 };
 
 }  // namespace
 
-std::unique_ptr<Ops> make_cuda_ops(int ordinal) {
-  return std::make_unique<CudaOps>(ordinal);
+std::unique_ptr<Ops> make_cuda_ops(int ordinal, CublasLtUse cublaslt) {
+  return std::make_unique<CudaOps>(ordinal, cublaslt);
 }
 
 }  // namespace toolgrad

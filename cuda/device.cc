@@ -195,6 +195,12 @@ void CudaDevice::enter() {
   check((*driver_)->CtxSetCurrent(context_), "cuCtxSetCurrent");
 }
 
+void CudaDevice::with_stream(const std::function<void(cu::Stream)>& queue) {
+  end_recording();
+  enter();
+  queue(stream_);
+}
+
 void CudaDevice::check(cu::Result result, const std::string& what) {
   if (result == cu::kSuccess) return;
   if (Driver::sticky(result)) {

@@ -76,6 +76,8 @@ class CudaDevice final : public Launcher {
   const GraphCounts& graph_counts() const { return counts_; }
   /// Where its work is queued: for events around it.
   cu::Stream stream() const { return stream_; }
+  /// Calls `queue`, which queues work of another library on the stream: the context is current, and a recording ends.
+  void with_stream(const std::function<void(cu::Stream)>& queue);
 
   // Memory
   void* allocate(size_t bytes, const std::string& what) override;

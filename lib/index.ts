@@ -65,7 +65,7 @@ export { openModelFiles } from './model/files.ts';
 // Ops on your own buffers.
 export * as kernels from './model/kernels.ts';
 export { type Lora, type LoraOptions, type LoraTarget, loraTargets } from './model/lora.ts';
-export type { CreateOptions, ModelOptions } from './model/model.ts';
+export type { CreateOptions, CublasLtProducts, ModelOptions } from './model/model.ts';
 export { createModel, loadModel, Model, planMemory } from './model/model.ts';
 export { type ModelAndTokenizer, type OpenOptions, openModel } from './model/open.ts';
 export { type DType, describeTensor, Tensor, type TensorArrays, type TensorLayout } from './model/tensor.ts';

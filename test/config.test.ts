@@ -102,6 +102,11 @@ test('each combination that cannot work is refused at the key to look at first',
     [model, [], /^run.yaml: eval.questions: evaluation needs questions/],
     [model, ['eval.questions=0', 'rl.steps=1'], /^argument rl.steps: rl.steps: RL needs questions/],
     [`${model}sft:\n  steps: 2\n`, ['eval.questions=0'], /^run.yaml:3:10: sft.steps: SFT needs traces/],
+    [
+      least,
+      ['rl.steps=1', 'model.cublaslt=all'],
+      /model.cublaslt: RL needs log-probs that do not depend on how many rows/,
+    ],
     [least, ['rl.kl_coef=0.1'], /rl.kl_coef: kl_coef without an estimator does nothing/],
     [least, ['rl.kl=k3'], /rl.kl: kl k3 with kl_coef 0 costs a reference pass/],
     [

@@ -31,6 +31,23 @@ test.serial('a device that is none is refused by name and type', async (t) => {
     });
 });
 
+test.serial('cublasLt serves GPUs only, and is named rightly', async (t) => {
+  await t.throwsAsync(createModel(tinyConfigs.qwen2, { device: 'cpu', cublaslt: 'gradients' }), {
+    code: 'ERR_NO_CUBLASLT',
+    message: 'createModel: Expected a GPU for cublasLt but the model lies on the CPU',
+  });
+  await t.throwsAsync(createModel(tinyConfigs.qwen2, { device: 'cpu', cublaslt: 'some' as 'all' }), {
+    instanceOf: RangeError,
+    message: /one of none, gradients, all for cublaslt but received "some"/,
+  });
+  await t.throwsAsync(createModel(tinyConfigs.qwen2, { device: 'cpu', cublaslt: 'none', cublasltRows: 0 }), {
+    instanceOf: RangeError,
+    message: /cublasltRows/,
+  });
+  using model = await createModel(tinyConfigs.qwen2, { device: 'cpu', cublaslt: 'none', cublasltRows: 1 });
+  t.true(model.parameterNames.length > 0);
+});
+
 test.serial('TOOLGRAD_DEVICE is the device when none is named', async (t) => {
   process.env.TOOLGRAD_DEVICE = 'cuda:0';
   try {

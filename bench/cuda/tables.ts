@@ -11,6 +11,8 @@ export interface TimedCase extends Omit<PlannedCase, 'launches'> {
   readonly median?: number;
   readonly best?: number;
   readonly worst?: number;
+  /** Median of the same product by cublasLt, the rows of the weight made from panels included. */
+  readonly cublaslt?: number;
 }
 
 export interface Measured {
@@ -25,13 +27,16 @@ function cells({ item, prediction, peak, bandwidth }: Measured): string[] {
   const name = [`${item.model}: ${item.op}, ${item.phase}`, item.size];
   const predicted = `${microseconds(fast)} – ${microseconds(slow)}, ${bound}`;
   if (item.median === undefined)
-    return [...name, predicted, `not measured: ${item.skipped ?? 'no reason given'}`, '', '', ''];
+    return [...name, predicted, `not measured: ${item.skipped ?? 'no reason given'}`, '', '', '', ''];
   const compute = item.flops / peak > item.bytes / bandwidth;
   return [
     ...[...name, predicted, `${microseconds(item.median)} (${item.runs})`],
     `${microseconds(item.best ?? item.median)} – ${microseconds(item.worst ?? item.median)}`,
     (item.median / Math.sqrt(fast * slow)).toFixed(2),
     `${percent(roofline / item.median)} of ${compute ? 'tensor peak' : 'bandwidth'}`,
+    item.cublaslt === undefined
+      ? ''
+      : `${microseconds(item.cublaslt)} (${(item.median / item.cublaslt).toFixed(2)})`,
   ];
 }
 
@@ -47,11 +52,12 @@ export function measuredTable(measured: readonly Measured[]): string {
         'best – worst',
         'measured / predicted',
         'roofline share',
+        'cublasLt, µs (ours / its)',
       ],
       measured.map(cells),
       2,
     ),
-    `${measured.length - left} of ${measured.length} cases were measured: median of runs between two events, the L2 cache overwritten before each. The ratio is to the middle of the interval.`,
+    `${measured.length - left} of ${measured.length} cases were measured: median of runs between two events, the L2 cache overwritten before each. The ratio is to the middle of the interval. Above 1 in the last column cublasLt is faster, the making of rows from panels included (model.cublaslt, docs/cuda.md); it is empty where the library was not found or does not take the product.`,
   ].join('\n\n');
 }
 

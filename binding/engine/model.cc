@@ -75,6 +75,8 @@ void check_same_model(const Model& to, const Model& from) {
 }
 
 std::unique_ptr<Ops> make_ops(const ModelShape& shape, const ModelOptions& options, ThreadPool& pool) {
+  if (options.cuda < 0 && options.cublaslt.products != CublasLtProducts::kNone)
+    throw Error("ERR_NO_CUBLASLT", "Expected a GPU for cublasLt but the model lies on the CPU");
   if (options.cuda < 0) return make_cpu_ops(options.isa, pool);
   if (options.dtype != DType::kBF16)
     throw Error("ERR_DTYPE",
@@ -84,7 +86,7 @@ std::unique_ptr<Ops> make_ops(const ModelShape& shape, const ModelOptions& optio
   if (shape.D % 8 != 0 || shape.D > 128)
     throw Error("ERR_MODEL_SHAPE", "Expected a head size on a GPU that is a multiple of 8 up to 128 but found " +
                                        std::to_string(shape.D) + ": open the model on the CPU");
-  return make_cuda_ops(options.cuda);
+  return make_cuda_ops(options.cuda, options.cublaslt);
 }
 
 }  // namespace

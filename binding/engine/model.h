@@ -13,6 +13,7 @@
 
 #include "cpu/cpu.h"
 #include "engine/arena.h"
+#include "engine/cublaslt_use.h"
 #include "engine/lora.h"
 #include "engine/loss_head.h"
 #include "engine/loss_rows.h"
@@ -33,8 +34,9 @@ struct ModelOptions {
   bool trainable = false;
   int threads = 1;
   Isa isa = Isa::kPortable;
-  LoraOptions lora{};  // rank > 0: the base is frozen, and what is trained is an adapter
-  int cuda = -1;       // ordinal of the GPU that holds the model; -1: the host
+  LoraOptions lora{};      // rank > 0: the base is frozen, and what is trained is an adapter
+  int cuda = -1;           // ordinal of the GPU that holds the model; -1: the host
+  CublasLtUse cublaslt{};  // of a model on a GPU
 };
 
 /// S packed sequences of T tokens in all.

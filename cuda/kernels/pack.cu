@@ -50,7 +50,8 @@ __device__ __forceinline__ void pack(const PackParams& p, Tile& tile) {
   }
 }
 
-template <bool kBf16>
+// kBf16: the panels are bf16. kRounded: so are the rows, whose columns are then even in number.
+template <bool kBf16, bool kRounded>
 __device__ __forceinline__ void unpack(const PackParams& p, Tile& tile) {
   const Piece piece = piece_of(p);
   const int64_t start = (piece.panel * p.cols + piece.column0) * kPanel;
@@ -68,11 +69,23 @@ __device__ __forceinline__ void unpack(const PackParams& p, Tile& tile) {
     }
   }
   __syncthreads();
-  float* to = static_cast<float*>(p.to) + piece.panel * kPanel * p.cols + piece.column0;
+  const int64_t corner = piece.panel * kPanel * p.cols + piece.column0;
+  if constexpr (kRounded) {
+    uint32_t* to = static_cast<uint32_t*>(p.to) + corner / 2;
 #pragma unroll 1
-  for (int i = threadIdx.x; i < piece.rows * kPackColumns; i += kPackThreads) {
-    const int row = i / kPackColumns, column = i % kPackColumns;
-    if (column < piece.columns) to[static_cast<int64_t>(row) * p.cols + column] = tile[row][column];
+    for (int i = threadIdx.x; i < piece.rows * (kPackColumns / 2); i += kPackThreads) {
+      const int row = i / (kPackColumns / 2), pair = i % (kPackColumns / 2);
+      if (2 * pair >= piece.columns) continue;
+      const float2 two = *reinterpret_cast<const float2*>(&tile[row][2 * pair]);
+      to[static_cast<int64_t>(row) * (p.cols / 2) + pair] = pack_bf16(two.x, two.y);
+    }
+  } else {
+    float* to = static_cast<float*>(p.to) + corner;
+#pragma unroll 1
+    for (int i = threadIdx.x; i < piece.rows * kPackColumns; i += kPackThreads) {
+      const int row = i / kPackColumns, column = i % kPackColumns;
+      if (column < piece.columns) to[static_cast<int64_t>(row) * p.cols + column] = tile[row][column];
+    }
   }
 }
 
@@ -88,11 +101,15 @@ extern "C" __global__ void __launch_bounds__(kPackThreads) pack_panels_f32(const
 }
 extern "C" __global__ void __launch_bounds__(kPackThreads) unpack_panels_bf16(const PackParams p) {
   __shared__ Tile tile;
-  unpack<true>(p, tile);
+  unpack<true, false>(p, tile);
+}
+extern "C" __global__ void __launch_bounds__(kPackThreads) unpack_panels_bf16_rounded(const PackParams p) {
+  __shared__ alignas(8) Tile tile;
+  unpack<true, true>(p, tile);
 }
 extern "C" __global__ void __launch_bounds__(kPackThreads) unpack_panels_f32(const PackParams p) {
   __shared__ Tile tile;
-  unpack<false>(p, tile);
+  unpack<false, false>(p, tile);
 }
 
 }  // namespace toolgrad::cuda

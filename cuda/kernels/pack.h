@@ -19,8 +19,9 @@ struct PackParams {
 
 }  // namespace toolgrad::cuda
 
-#define TOOLGRAD_PACK_KERNELS(X)                                                               \
-  X(pack, pack_panels_bf16, ::toolgrad::cuda::PackParams, ::toolgrad::cuda::kPackThreads, 0)   \
-  X(pack, pack_panels_f32, ::toolgrad::cuda::PackParams, ::toolgrad::cuda::kPackThreads, 0)    \
-  X(pack, unpack_panels_bf16, ::toolgrad::cuda::PackParams, ::toolgrad::cuda::kPackThreads, 0) \
+#define TOOLGRAD_PACK_KERNELS(X)                                                                       \
+  X(pack, pack_panels_bf16, ::toolgrad::cuda::PackParams, ::toolgrad::cuda::kPackThreads, 0)           \
+  X(pack, pack_panels_f32, ::toolgrad::cuda::PackParams, ::toolgrad::cuda::kPackThreads, 0)            \
+  X(pack, unpack_panels_bf16, ::toolgrad::cuda::PackParams, ::toolgrad::cuda::kPackThreads, 0)         \
+  X(pack, unpack_panels_bf16_rounded, ::toolgrad::cuda::PackParams, ::toolgrad::cuda::kPackThreads, 0) \
   X(pack, unpack_panels_f32, ::toolgrad::cuda::PackParams, ::toolgrad::cuda::kPackThreads, 0)

@@ -122,6 +122,11 @@ void linear_backward_weight(Launcher& launcher, const LinearBackwardWeight& op) 
 }
 
 void linear_backward(Launcher& launcher, const LinearBackward& op) {
+  linear_backward_by(launcher, op, [&](Bf16Rows dy) { multiply_input(launcher, dy, op.w, op.dx, op.accumulate); });
+}
+
+void linear_backward_by(Launcher& launcher, const LinearBackward& op,
+                        const std::function<void(Bf16Rows dy)>& input_product) {
   const int64_t N = op.w.rows, K = op.w.cols;
   if (op.T <= 0 || N <= 0 || K <= 0) return;
   const Bf16Rows dy = to_bf16_rows(launcher, 1, op.dy, op.T, N);
@@ -129,7 +134,7 @@ void linear_backward(Launcher& launcher, const LinearBackward& op) {
     multiply_weight(launcher, to_bf16_rows(launcher, 0, op.x, op.T, K), dy, op.dw);
     if (op.db != nullptr) add_bias_gradient(launcher, op.dy, op.db, op.T, N);
   }
-  multiply_input(launcher, dy, op.w, op.dx, op.accumulate);
+  input_product(dy);
 }
 
 }  // namespace toolgrad::cuda

@@ -1,6 +1,8 @@
 // Products with bf16 rows that are already on the device, for ops that make such rows themselves.
 #pragma once
 
+#include <functional>
+
 #include "engine/ops.h"
 #include "launcher.h"
 
@@ -26,5 +28,9 @@ void multiply_forward(Launcher& launcher, Bf16Rows x, PackedMatrix w, const floa
 void multiply_input(Launcher& launcher, Bf16Rows dy, PackedMatrix w, float* dx, bool accumulate);
 /// dw += dy^T x.
 void multiply_weight(Launcher& launcher, Bf16Rows x, Bf16Rows dy, PackedMatrix dw);
+
+/// linear_backward with another product for dx.
+void linear_backward_by(Launcher& launcher, const LinearBackward& op,
+                        const std::function<void(Bf16Rows dy)>& input_product);
 
 }  // namespace toolgrad::cuda

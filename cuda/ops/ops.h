@@ -17,6 +17,8 @@ void cast_rows(Launcher& launcher, const float* from, uint16_t* to, int64_t rows
 /// pack.cu: row-major [rows, cols] to panels, and back.
 void pack(Launcher& launcher, const float* src, PackedMatrix dst);
 void unpack(Launcher& launcher, PackedMatrix src, float* dst);
+/// bf16 panels to bf16 rows; an even number of columns.
+void unpack_rounded(Launcher& launcher, PackedMatrix src, uint16_t* dst);
 /// rms_norm.cu; dw in groups of 64 rows, so its bits depend on how tokens are cut into calls.
 void rms_norm_forward(Launcher& launcher, const RmsNormForward& op);
 void rms_norm_backward(Launcher& launcher, const RmsNormBackward& op);

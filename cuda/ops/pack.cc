@@ -24,4 +24,8 @@ void unpack(Launcher& launcher, PackedMatrix src, float* dst) {
               dst, src);
 }
 
+void unpack_rounded(Launcher& launcher, PackedMatrix src, uint16_t* dst) {
+  launch_pack(launcher, kernels::unpack_panels_bf16_rounded, src.data, dst, src);
+}
+
 }  // namespace toolgrad::cuda

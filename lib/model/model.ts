@@ -42,6 +42,13 @@ export interface ModelOptions {
   readonly trainable?: boolean;
   /** Where the model lies and computes; default TOOLGRAD_DEVICE, else `cpu`. A GPU computes in bfloat16 only. */
   readonly device?: Device | DeviceName;
+  /**
+   * Products of linear layers that a GPU leaves to NVIDIA's cublasLt: `gradients` (those of the inputs; log-probs keep their
+   * bits), `all` (forward passes too: a log-prob then depends on how many rows it is computed with). Default `none`.
+   */
+  readonly cublaslt?: CublasLtProducts;
+  /** Of at least this many rows; default 4096. */
+  readonly cublasltRows?: number;
   /** Threads of the kernels; default TOOLGRAD_THREADS, else the processors available. Never changes a bit of a result. */
   readonly threads?: number;
   /**
@@ -51,6 +58,9 @@ export interface ModelOptions {
   /** An adapter over the frozen model; `trainable` then speaks of the adapter. */
   readonly lora?: LoraOptions;
 }
+
+/** See ModelOptions.cublaslt. */
+export type CublasLtProducts = 'none' | 'gradients' | 'all';
 
 export interface CreateOptions extends ModelOptions {
   /** Any 64-bit seed; default 0. */
@@ -87,6 +97,10 @@ async function nativeOptions(options: ModelOptions) {
   const device = await resolveDevice(options.device);
   return {
     ...(device.ordinal === null ? {} : { cuda: device.ordinal }),
+    ...(options.cublaslt === undefined ? {} : { cublaslt: options.cublaslt }),
+    ...(options.cublasltRows === undefined
+      ? {}
+      : { cublasltRows: positiveInteger(options.cublasltRows, 'cublasltRows') }),
     ...(lora === undefined ? {} : { lora: nativeLora(resolveLora(lora), lora.seed) }),
     dtype: options.dtype ?? 'bfloat16',
     trainable: options.trainable ?? false,

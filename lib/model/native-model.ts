@@ -61,6 +61,9 @@ export interface NativeModelOptions {
   readonly isa?: string;
   /** Ordinal of a GPU; absent: the CPU. */
   readonly cuda?: number;
+  /** What a GPU leaves to cublasLt: `none`, `gradients`, `all`; products of at least cublasltRows rows. */
+  readonly cublaslt?: string;
+  readonly cublasltRows?: number;
   readonly lora?: NativeLora;
 }
 

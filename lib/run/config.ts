@@ -62,6 +62,13 @@ export const configSchema = z.strictObject({
       .describe(
         '`cpu`, `cuda`, `cuda:1`, `auto` (a GPU where one can be used); null: TOOLGRAD_DEVICE, else `cpu`',
       ),
+    cublaslt: z
+      .enum(['none', 'gradients', 'all'])
+      .default('none')
+      .describe(
+        "what a GPU leaves to NVIDIA's cublasLt: input gradients, or forward passes too (no RL then: docs/cuda.md)",
+      ),
+    cublaslt_rows: count.default(4096).describe('cublasLt takes products of at least this many rows'),
   }),
   lora: z
     .strictObject({

@@ -15,7 +15,7 @@ export interface ConfigConflict {
 export function configConflicts(config: Config, ownTasks = false): ConfigConflict[] {
   const conflicts: ConfigConflict[] = [];
   const conflict = (path: string, message: string) => conflicts.push({ path: path.split('.'), message });
-  const { tasks, sft, rl, rollout, eval: evaluation } = config;
+  const { tasks, sft, rl, rollout, model, eval: evaluation } = config;
   const generated = ownTasks || tasks.names.length > 0;
   if (rl.steps > 0 && !generated && tasks.train === null) {
     conflict('rl.steps', 'RL needs questions: name tasks (tasks.names) or give a file (tasks.train)');
@@ -27,6 +27,12 @@ export function configConflicts(config: Config, ownTasks = false): ConfigConflic
     conflict(
       'eval.questions',
       'evaluation needs questions: name tasks, give tasks.heldout, or set eval.questions to 0',
+    );
+  }
+  if (rl.steps > 0 && model.cublaslt === 'all') {
+    conflict(
+      'model.cublaslt',
+      'RL needs log-probs that do not depend on how many rows are computed together: use gradients, or none',
     );
   }
   if (rl.kl === 'none' && rl.kl_coef > 0) {

@@ -269,6 +269,21 @@ void panels(Gpu& gpu, Ops& cpu) {
       unpacks = unpacks && same_bits(found, expected.unpacked(cpu));
     }
   }
+  bool rounded = true;
+  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{1, 8}, {16, 64}, {33, 72}, {5, 200}}) {
+    const Floats values = random.normals(rows * cols);
+    const Packed packed(cpu, values, rows, cols, DType::kBF16);
+    const Floats found = settled("unpack to bf16 rows", [&, rows = rows, cols = cols](Placement placement) {
+      DeviceArray<uint8_t> from(gpu, packed.bytes, placement);
+      DeviceArray<uint16_t> to(gpu, std::vector<uint16_t>(static_cast<size_t>(rows * cols), 0xffff), placement);
+      cuda::unpack_rounded(gpu, {from.data(), DType::kBF16, rows, cols}, to.data());
+      Floats back;
+      for (const uint16_t bits : to.values()) back.push_back(bf16_to_f32(bits));
+      return back;
+    });
+    rounded = rounded && same_bits(found, packed.unpacked(cpu));
+  }
+  check(rounded, "unpacking to bf16 rows keeps every bit");
   check(packs, "pack makes the CPU's panels: rounding, zero rows at the end");
   check(unpacks, "unpack gives the rows back");
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "arena.h"
+#include "cublaslt_linear.h"
 #include "launcher.h"
 
 namespace toolgrad::bench {
@@ -32,6 +33,8 @@ struct Case {
   Batch batch;
   /// Makes the arrays; what it returns queues the op once.
   std::function<std::function<void()>(cuda::Launcher&, Arena&)> prepare;
+  /// The same product by cublasLt, where it takes it; false when it does not.
+  std::function<std::function<bool()>(cuda::CublasLtLinear&, Arena&)> by_cublaslt{};
 };
 
 struct Phases {

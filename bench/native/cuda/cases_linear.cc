@@ -43,6 +43,11 @@ void forward(Cases& cases, const std::string& phase, int64_t T, int64_t N, int64
                      const LinearForward op{
                          arena.floats(T * K), weights(arena, N, K), nullptr, nullptr, arena.zeros<float>(T * N), T};
                      return [&gpu, op] { cuda::linear_forward(gpu, op); };
+                   },
+                   [=](cuda::CublasLtLinear& library, Arena& arena) {
+                     const LinearForward op{
+                         arena.floats(T * K), weights(arena, N, K), nullptr, nullptr, arena.zeros<float>(T * N), T};
+                     return [&library, op] { return library.forward(op); };
                    }});
 }
 /// `keep`: gate and up are written for the backward pass.
@@ -61,6 +66,12 @@ void gated(Cases& cases, const std::string& phase, int64_t T, int64_t F, int64_t
                          rounded(arena, T, K),      weights(arena, F, K),      weights(arena, F, K), nullptr, nullptr,
                          arena.zeros<float>(T * F), arena.zeros<float>(T * F), rounded(arena, T, F), T,       keep};
                      return [&gpu, op] { cuda::gated_forward(gpu, op); };
+                   },
+                   [=](cuda::CublasLtLinear& library, Arena& arena) {
+                     const GatedForward op{
+                         rounded(arena, T, K),      weights(arena, F, K),      weights(arena, F, K), nullptr, nullptr,
+                         arena.zeros<float>(T * F), arena.zeros<float>(T * F), rounded(arena, T, F), T,       keep};
+                     return [&library, op] { return library.gated(op); };
                    }});
 }
 void input(Cases& cases, const std::string& phase, int64_t T, int64_t N, int64_t K) {
@@ -77,6 +88,10 @@ void input(Cases& cases, const std::string& phase, int64_t T, int64_t N, int64_t
        [=](Launcher& gpu, Arena& arena) {
          const LinearBackwardInput op{arena.floats(T * N), weights(arena, N, K), arena.zeros<float>(T * K), T, false};
          return [&gpu, op] { cuda::linear_backward_input(gpu, op); };
+       },
+       [=](cuda::CublasLtLinear& library, Arena& arena) {
+         const LinearBackwardInput op{arena.floats(T * N), weights(arena, N, K), arena.zeros<float>(T * K), T, false};
+         return [&library, op] { return library.backward_input(op); };
        }});
 }
 void weight(Cases& cases, const std::string& phase, int64_t T, int64_t N, int64_t K, bool bias) {

@@ -179,6 +179,29 @@ class Timer {
   cu::Event start_ = nullptr, end_ = nullptr;
 };
 
+/// cublasLt for every product that it can take; null, after saying why, without it.
+std::unique_ptr<cuda::CublasLtLinear> find_cublaslt(const std::shared_ptr<cuda::CudaDevice>& gpu) {
+  try {
+    return std::make_unique<cuda::CublasLtLinear>(gpu, CublasLtUse{CublasLtProducts::kAll, 1});
+  } catch (const Error& error) {
+    if (error.code() != "ERR_NO_CUBLASLT") throw;
+    std::fprintf(stderr, "cublasLt is not timed: %s\n", error.what());
+    return nullptr;
+  }
+}
+
+/// `,"cublaslt":seconds`, the median of the same product by the library; empty where it does not compute it.
+std::string cublaslt_field(const Case& item, cuda::CublasLtLinear* library, cuda::CudaDevice& gpu, Timer& timer) {
+  if (library == nullptr || !item.by_cublaslt) return "";
+  Arena arena(gpu);
+  const std::function<bool()> work = item.by_cublaslt(*library, arena);
+  if (!work()) return "";
+  const std::vector<double> times = timer.run([&] { work(); });
+  char text[48];
+  std::snprintf(text, sizeof text, ",\"cublaslt\":%.9g", times[times.size() / 2]);
+  return text;
+}
+
 void time_cases(double seconds, const std::vector<Model>& models) {
   const auto began = std::chrono::steady_clock::now();
   const auto driver = cuda::Driver::open();
@@ -186,16 +209,21 @@ void time_cases(double seconds, const std::vector<Model>& models) {
     throw Error("ERR_NO_CUDA", "Expected a real GPU to time but " + driver->path() + " is the simulated device");
   const auto gpu = cuda::CudaDevice::open(0);
   Timer timer(gpu, driver);
+  const std::unique_ptr<cuda::CublasLtLinear> library = find_cublaslt(gpu);
   each_case(models, [&](const Case& item, const std::string& fields) {
     if (std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() > seconds) {
       std::printf("{%s,\"skipped\":\"time was up\"}\n", fields.c_str());
       return;
     }
     try {
-      Arena arena(*gpu);
-      const std::vector<double> times = timer.run(item.prepare(*gpu, arena));
-      std::printf("{%s,\"runs\":%zu,\"median\":%.9g,\"best\":%.9g,\"worst\":%.9g}\n", fields.c_str(), times.size(),
-                  times[times.size() / 2], times.front(), times.back());
+      std::vector<double> times;
+      {
+        Arena arena(*gpu);
+        times = timer.run(item.prepare(*gpu, arena));
+      }
+      std::printf("{%s,\"runs\":%zu,\"median\":%.9g,\"best\":%.9g,\"worst\":%.9g%s}\n", fields.c_str(), times.size(),
+                  times[times.size() / 2], times.front(), times.back(),
+                  cublaslt_field(item, library.get(), *gpu, timer).c_str());
     } catch (const Error& error) {
       if (error.code() != "ERR_OUT_OF_MEMORY") throw;
       std::printf("{%s,\"skipped\":%s}\n", fields.c_str(), quoted(error.what()).c_str());
