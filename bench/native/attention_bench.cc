@@ -1,19 +1,21 @@
 // Speed of attention and of the memory-bound kernels on this machine: best and median of many runs, per instruction
 // set.
 //
-// Usage: attention_bench [threads] [isa]. FLOPs of attention count the causal half only (4 D per query-key pair
+// Usage: attention_bench [threads] [isa] [part: all | attention | rows] [clock: wall | cpu]. FLOPs of attention count the causal half only (4 D per query-key pair
 // forward, 10 D backward); bytes of the element-wise ops count each array once per read or write.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "cpu/cpu.h"
+#include "engine/arena.h"
 #include "engine/error.h"
 
 using namespace toolgrad;
@@ -21,6 +23,18 @@ using namespace toolgrad;
 namespace {
 
 using Floats = std::vector<float>;
+
+// On a machine shared with other work, CPU time (of one thread) says what a kernel costs.
+bool cpu_clock = false;
+
+double now_seconds() {
+  if (cpu_clock) {
+    timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+  }
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 Floats numbers(int64_t n) {
   Floats values(static_cast<size_t>(n));
@@ -37,9 +51,9 @@ void measure(const char* name, double work, const char* unit, const std::functio
   std::vector<double> seconds;
   f();
   for (double total = 0; total < 0.4 || seconds.size() < 7;) {
-    const auto start = std::chrono::steady_clock::now();
+    const double start = now_seconds();
     f();
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    seconds.push_back(now_seconds() - start);
     total += seconds.back();
   }
   std::sort(seconds.begin(), seconds.end());
@@ -51,7 +65,7 @@ void measure(const char* name, double work, const char* unit, const std::functio
 struct Attention {
   int64_t S, length, queries, H, G, D;
   DType dtype;
-  std::vector<uint16_t> half_keys, half_values;
+  Buffer half_keys, half_values;  // as the engine takes them: in huge pages
   Floats keys, values, q, k, v, out, lse, dq, dk, dv;
   std::vector<int32_t> q_start{0}, kv_len, page_start, page_table;
 
@@ -67,8 +81,10 @@ struct Attention {
     }
     keys = numbers(elements);
     values = numbers(elements);
-    for (float x : keys) half_keys.push_back(f32_to_bf16(x));
-    half_values = half_keys;
+    for (Buffer* half : {&half_keys, &half_values}) {
+      *half = Buffer(static_cast<size_t>(elements) * 2, "keys and values");
+      for (int64_t i = 0; i < elements; ++i) half->as<uint16_t>()[i] = f32_to_bf16(keys[static_cast<size_t>(i)]);
+    }
     q = numbers(T * H * D);
     k = numbers(T * G * D);
     v = k;
@@ -78,8 +94,8 @@ struct Attention {
   }
   KvPages pages() {
     const bool half = dtype == DType::kBF16;
-    return {half ? static_cast<void*>(half_keys.data()) : keys.data(),
-            half ? static_cast<void*>(half_values.data()) : values.data(),
+    return {half ? half_keys.as<void>() : keys.data(),
+            half ? half_values.as<void>() : values.data(),
             dtype,
             kKvPageSize * G * D,
             G,
@@ -117,8 +133,8 @@ void attention(Ops& ops) {
     measure(describe("forward ", a).c_str(), 4 * flops, "GFLOP/s", [&] { a.forward(ops); });
     measure(describe("backward", a).c_str(), 10 * flops, "GFLOP/s", [&] { a.backward(ops); });
   }
-  for (const Size& size :
-       {Size{1, 4096, 9, 3, 64}, Size{16, 512, 9, 3, 64}, Size{16, 512, 4, 2, 64}, Size{8, 2048, 14, 2, 64}}) {
+  for (const Size& size : {Size{1, 4096, 9, 3, 64}, Size{16, 512, 9, 3, 64}, Size{16, 512, 4, 2, 64},
+                           Size{8, 2048, 14, 2, 64}, Size{32, 512, 9, 3, 64}, Size{128, 512, 9, 3, 64}}) {
     Attention a(size.S, size.length, 1, size.H, size.G, size.D, DType::kBF16);
     const double bytes = 4.0 * static_cast<double>(a.S * a.length * a.G * a.D);
     measure(describe("decode  ", a).c_str(), bytes, "GB/s of K and V", [&] { a.forward(ops); });
@@ -181,12 +197,14 @@ void elementwise(Ops& ops) {
 int main(int argc, char** argv) {
   try {
     const int threads = argc > 1 ? std::atoi(argv[1]) : 2;
-    const Isa isa = argc > 2 ? isa_from_name(argv[2]) : best_isa();
+    const Isa isa = argc > 2 && std::string(argv[2]) != "best" ? isa_from_name(argv[2]) : best_isa();
+    const std::string part = argc > 3 ? argv[3] : "all";
+    cpu_clock = argc > 4 && std::string(argv[4]) == "cpu";
     ThreadPool pool(threads);
     const std::unique_ptr<Ops> ops = make_cpu_ops(isa, pool);
     std::printf("%s, %d threads\n", ops->name(), threads);
-    attention(*ops);
-    elementwise(*ops);
+    if (part != "rows") attention(*ops);
+    if (part != "attention") elementwise(*ops);
   } catch (const Error& error) {
     std::fprintf(stderr, "%s: %s\n", error.code().c_str(), error.what());
     return 1;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cpu/cpu.h"
+#include "engine/arena.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -136,11 +137,11 @@ std::vector<float> numbers(int64_t n) {
 }
 
 struct Weights {
-  std::vector<uint8_t> bytes;
+  Buffer bytes;  // as the engine takes them: in huge pages
   PackedMatrix matrix;
   Weights(Ops& ops, int64_t rows, int64_t cols, DType dtype)
-      : bytes(static_cast<size_t>(packed_elements(rows, cols)) * dtype_size(dtype)),
-        matrix{bytes.data(), dtype, rows, cols} {
+      : bytes(static_cast<size_t>(packed_elements(rows, cols)) * dtype_size(dtype), "weights"),
+        matrix{bytes.as<void>(), dtype, rows, cols} {
     ops.pack(numbers(rows * cols).data(), matrix);
   }
 };

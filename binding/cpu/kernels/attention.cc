@@ -102,6 +102,9 @@ void attend(const AttentionForward& op, const Task& task, int64_t g, const Works
       return n < kKvPageSize ? n : kKvPageSize;
     };
 
+    // Nothing but the page table tells where the next page lies, so it is fetched while this one is worked on.
+    const int64_t ahead = tile + 1 < tiles ? (pages[tile + 1] - pages[tile]) * op.pages.page_stride : 0;
+
     const TileA q{w.q + first * D, D, 1};
     const TileC scores{w.scores + first * kKvPageSize, kKvPageSize};
     if (widen_tiles) {
@@ -109,7 +112,7 @@ void attend(const AttentionForward& op, const Task& task, int64_t g, const Works
       widen(values, w.values, visible(rows - 1) * D);
       multiply(q, TileB<float>{w.keys, kKvPageSize}, scores, active, kKvPageSize, D, false);
     } else {
-      multiply(q, TileB<T>{keys, kKvPageSize}, scores, active, kKvPageSize, D, false);
+      multiply_ahead(q, TileB<T>{keys, kKvPageSize}, ahead, scores, active, kKvPageSize, D, false);
     }
     for (int64_t r = first; r < rows; ++r)
       softmax_step(w.scores + r * kKvPageSize, static_cast<int>(visible(r)), op.scale, w.maximum + r, w.total + r,
@@ -120,7 +123,7 @@ void attend(const AttentionForward& op, const Task& task, int64_t g, const Works
       if (widen_tiles)
         multiply(p, TileB<float>{w.values + from * D, D}, sum, count, D, to - from, true);
       else
-        multiply(p, TileB<T>{values + from * D, D}, sum, count, D, to - from, true);
+        multiply_ahead(p, TileB<T>{values + from * D, D}, ahead, sum, count, D, to - from, true);
     };
     for (int64_t r = first; r < rows;) {
       // On the diagonal: the keys all rows of the block see together, then each row's own rest.

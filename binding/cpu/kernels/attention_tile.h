@@ -57,9 +57,12 @@ TOOLGRAD_INLINE Vec load_tile_partial(const uint16_t* p, int n) {
 
 namespace {
 
-// R rows, kVecs vectors of columns; the vectors are full, or (kPartial, one vector) have `lanes` columns.
-template <int R, int kVecs, bool kPartial, class T>
-TOOLGRAD_INLINE void multiply_block(TileA a, TileB<T> b, TileC c, int64_t K, bool accumulate, int lanes) {
+// R rows, kVecs vectors of columns; the vectors are full, or (kPartial, one vector) have `lanes` columns. kAhead: what lies
+// `ahead` elements behind B is fetched into L2.
+template <int R, int kVecs, bool kPartial, bool kAhead, class T>
+TOOLGRAD_INLINE void multiply_block(TileA a, TileB<T> b, int64_t ahead, TileC c, int64_t K, bool accumulate,
+                                    int lanes) {
+  constexpr int kLineVecs = 64 / (kLanes * static_cast<int>(sizeof(T)));  // vectors of B in a cache line
   Vec sum[R][kVecs];
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < kVecs; ++v) {
@@ -70,6 +73,8 @@ TOOLGRAD_INLINE void multiply_block(TileA a, TileB<T> b, TileC c, int64_t K, boo
     Vec column[kVecs];
     for (int v = 0; v < kVecs; ++v) {
       const T* from = b.data + k * b.k + v * kLanes;
+      if constexpr (kAhead)
+        if (v % kLineVecs == 0) __builtin_prefetch(from + ahead, 0, 2);
       column[v] = kPartial ? load_tile_partial(from, lanes) : load_tile(from);
     }
     for (int r = 0; r < R; ++r) {
@@ -87,62 +92,73 @@ TOOLGRAD_INLINE void multiply_block(TileA a, TileB<T> b, TileC c, int64_t K, boo
     }
 }
 
-template <int R, class T>
-__attribute__((noinline)) void multiply_rows(TileA a, TileB<T> b, TileC c, int64_t N, int64_t K, bool accumulate) {
+template <int R, bool kAhead, class T>
+__attribute__((noinline)) void multiply_rows(TileA a, TileB<T> b, int64_t ahead, TileC c, int64_t N, int64_t K,
+                                             bool accumulate) {
   constexpr int kVecs = tile_vecs(R);
   int64_t n = 0;
-  for (; n + kVecs * kLanes <= N; n += kVecs * kLanes)
-    multiply_block<R, kVecs, false>(a, TileB<T>{b.data + n, b.k}, TileC{c.data + n, c.row}, K, accumulate, kLanes);
+  const auto block = [&]<int kWide, bool kPartial>(int lanes) {
+    multiply_block<R, kWide, kPartial, kAhead>(a, TileB<T>{b.data + n, b.k}, ahead, TileC{c.data + n, c.row}, K,
+                                               accumulate, lanes);
+  };
+  for (; n + kVecs * kLanes <= N; n += kVecs * kLanes) block.template operator()<kVecs, false>(kLanes);
   if constexpr (kVecs > 2) {
-    for (; n + 2 * kLanes <= N; n += 2 * kLanes)
-      multiply_block<R, 2, false>(a, TileB<T>{b.data + n, b.k}, TileC{c.data + n, c.row}, K, accumulate, kLanes);
+    for (; n + 2 * kLanes <= N; n += 2 * kLanes) block.template operator()<2, false>(kLanes);
   }
-  for (; n + kLanes <= N; n += kLanes)
-    multiply_block<R, 1, false>(a, TileB<T>{b.data + n, b.k}, TileC{c.data + n, c.row}, K, accumulate, kLanes);
-  if (n < N)
-    multiply_block<R, 1, true>(a, TileB<T>{b.data + n, b.k}, TileC{c.data + n, c.row}, K, accumulate,
-                               static_cast<int>(N - n));
+  for (; n + kLanes <= N; n += kLanes) block.template operator()<1, false>(kLanes);
+  if (n < N) block.template operator()<1, true>(static_cast<int>(N - n));
 }
 
-// C[M, N] = (accumulate ? C : 0) + A[M, K] B[K, N].
-template <class T>
-void multiply(TileA a, TileB<T> b, TileC c, int64_t M, int64_t N, int64_t K, bool accumulate) {
+template <bool kAhead, class T>
+void multiply_strips(TileA a, TileB<T> b, int64_t ahead, TileC c, int64_t M, int64_t N, int64_t K, bool accumulate) {
   while (M > 0) {
     int64_t rows = M < kTileRows ? M : kTileRows;
     switch (rows) {
 #if defined(__AVX2__)
 #if defined(__AVX512F__)
       case 8:
-        multiply_rows<8>(a, b, c, N, K, accumulate);
+        multiply_rows<8, kAhead>(a, b, ahead, c, N, K, accumulate);
         break;
       case 7:
-        multiply_rows<7>(a, b, c, N, K, accumulate);
+        multiply_rows<7, kAhead>(a, b, ahead, c, N, K, accumulate);
         break;
 #endif
       case 6:
-        multiply_rows<6>(a, b, c, N, K, accumulate);
+        multiply_rows<6, kAhead>(a, b, ahead, c, N, K, accumulate);
         break;
       case 5:
-        multiply_rows<5>(a, b, c, N, K, accumulate);
+        multiply_rows<5, kAhead>(a, b, ahead, c, N, K, accumulate);
         break;
       case 4:
-        multiply_rows<4>(a, b, c, N, K, accumulate);
+        multiply_rows<4, kAhead>(a, b, ahead, c, N, K, accumulate);
         break;
       case 3:
-        multiply_rows<3>(a, b, c, N, K, accumulate);
+        multiply_rows<3, kAhead>(a, b, ahead, c, N, K, accumulate);
         break;
 #endif
       case 2:
-        multiply_rows<2>(a, b, c, N, K, accumulate);
+        multiply_rows<2, kAhead>(a, b, ahead, c, N, K, accumulate);
         break;
       default:
-        multiply_rows<1>(a, b, c, N, K, accumulate);
+        multiply_rows<1, kAhead>(a, b, ahead, c, N, K, accumulate);
         rows = 1;
     }
     a.data += rows * a.row;
     c.data += rows * c.row;
     M -= rows;
   }
+}
+
+// C[M, N] = (accumulate ? C : 0) + A[M, K] B[K, N].
+template <class T>
+void multiply(TileA a, TileB<T> b, TileC c, int64_t M, int64_t N, int64_t K, bool accumulate) {
+  multiply_strips<false>(a, b, 0, c, M, N, K, accumulate);
+}
+// The same; what lies `ahead` elements behind B is fetched meanwhile (0: nothing).
+template <class T>
+void multiply_ahead(TileA a, TileB<T> b, int64_t ahead, TileC c, int64_t M, int64_t N, int64_t K, bool accumulate) {
+  ahead == 0 ? multiply_strips<false>(a, b, 0, c, M, N, K, accumulate)
+             : multiply_strips<true>(a, b, ahead, c, M, N, K, accumulate);
 }
 
 // The first `count` elements of `from`, widened.
