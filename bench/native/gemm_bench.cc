@@ -2,7 +2,7 @@
 // same run; for few rows also GB/s of weights read and the share of the DRAM read rate measured in the same run.
 //
 //   cmake -S . -B build-bench -DTOOLGRAD_TESTS=OFF -DTOOLGRAD_BENCH=ON && cmake --build build-bench -j2
-//   build-bench/gemm_bench [threads: 2] [isa: best] [part: all | decode | forward | input | weight | head | sample]
+//   build-bench/gemm_bench [threads: 2] [isa: best] [part: all | stream | decode | forward | input | weight | head | sample]
 //                          [clock: wall | cpu]
 #include <algorithm>
 #include <chrono>
@@ -245,6 +245,12 @@ int main(int argc, char** argv) {
   const auto wants = [&](const char* name) { return part == "all" || part == name; };
   const DType bf16 = DType::kBF16, f32 = DType::kF32;
 
+  if (wants("stream")) {  // far more weights than the caches hold
+    for (const int64_t T : {1, 8}) {
+      b.forward(T, 1536, 576, bf16, "stream", 100);
+      b.forward(T, 4864, 896, bf16, "stream", 20);
+    }
+  }
   if (wants("decode")) {
     for (const DType dtype : {bf16, f32}) {
       for (const int64_t T : {1, 2, 4, 5, 8}) b.forward(T, 49152, 576, dtype, "decode");
