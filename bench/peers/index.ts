@@ -1,0 +1,137 @@
+/**
+ * `npm run bench -- --peers`: other engines beside ours in one run, in turns, on the same shapes. Peers are looked for and
+ * never installed; one that is absent is named, with the reason. docs/performance.md says how to get each.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { defaultThreads, positiveInteger } from '../../lib/model/threads.ts';
+import { call, root } from '../cuda-static/tools.ts';
+import { describeMachine } from '../machine.ts';
+import { machineLines } from '../report.ts';
+import { compareProduct, shapes, startEngines, stopEngines } from './gemm.ts';
+import { groupTable, memoryLine, productTable } from './tables.ts';
+
+export const usage = `npm run bench -- --peers [part …] [options]
+
+  part           gemm (default: all parts)
+  --runs N       rounds; in each, every engine has one turn (default 5)
+  --threads N    threads of every engine (default TOOLGRAD_THREADS, else all processors)
+  --quick        fewer and smaller cases: to see that it works
+  --openblas PATH, --onednn PATH, --blis PATH
+                 other files of these libraries than the usual ones
+  --json FILE    also write the seconds of every round
+`;
+
+const partNames = ['gemm'] as const;
+type PartName = (typeof partNames)[number];
+
+/** What a part found: for people, and for programs. */
+interface Found {
+  readonly text: string;
+  readonly results: unknown;
+  readonly skipped: readonly string[];
+}
+
+export function readOptions(args: readonly string[]) {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      peers: { type: 'boolean' },
+      runs: { type: 'string', default: '5' },
+      threads: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      openblas: { type: 'string' },
+      onednn: { type: 'string' },
+      blis: { type: 'string' },
+      json: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const unknown = positionals.find((name) => !partNames.some((part) => part === name));
+  if (unknown !== undefined)
+    throw new RangeError(`expected parts of ${partNames.join(', ')} but received ${unknown}`);
+  const parts = partNames.filter((part) => positionals.length === 0 || positionals.includes(part));
+  const { openblas, onednn, blis, ...others } = values;
+  const paths = {
+    ...(openblas === undefined ? {} : { openblas }),
+    ...(onednn === undefined ? {} : { onednn }),
+    ...(blis === undefined ? {} : { blis }),
+  };
+  const rounds = positiveInteger(Number(values.runs), '--runs');
+  const threads =
+    values.threads === undefined ? defaultThreads() : positiveInteger(Number(values.threads), '--threads');
+  return { ...others, paths, rounds, threads, parts };
+}
+
+type Options = ReturnType<typeof readOptions>;
+
+/** To standard error: the tables are what is kept. */
+const tell = (text: string) => process.stderr.write(`${text}\n`);
+
+/** Builds the native program that times matrix products. */
+export function buildGemmPeers(): string {
+  const folder = join(root, 'build-bench');
+  call('cmake', [
+    ...['-S', '.', '-B', folder, '-DTOOLGRAD_TESTS=OFF', '-DTOOLGRAD_BENCH=ON', '-DTOOLGRAD_CUDA=OFF'],
+  ]);
+  call('cmake', ['--build', folder, '-j', '--target', 'gemm_peers']);
+  return join(folder, 'gemm_peers');
+}
+
+async function gemm({ threads, paths, rounds, quick }: Options): Promise<Found> {
+  tell('building gemm_peers …');
+  const engines = await startEngines(buildGemmPeers(), threads, paths);
+  try {
+    const products = [];
+    for (const shape of shapes(quick)) {
+      tell(`gemm ${shape.form} T ${shape.T}, N ${shape.N}, K ${shape.K} …`);
+      products.push(await compareProduct(engines, shape, rounds));
+    }
+    const who = engines.all
+      .filter(({ ours }) => !ours)
+      .map(({ subject }) => `${subject.name}: ${subject.detail}`);
+    const text = [
+      ...who,
+      '',
+      productTable(products),
+      '',
+      groupTable(products),
+      '',
+      memoryLine(products),
+    ].join('\n');
+    return { text, results: { engines: who, products }, skipped: engines.absent };
+  } finally {
+    await stopEngines(engines);
+  }
+}
+
+const runPart: Readonly<Record<PartName, (options: Options) => Promise<Found>>> = { gemm };
+
+const PEAK_RUNS = 10;
+
+export async function main(args: readonly string[]): Promise<number> {
+  const options = readOptions(args);
+  if (options.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const machine = await describeMachine(options.threads, PEAK_RUNS);
+  process.stdout.write(
+    `${machineLines(machine)}\n${options.rounds} rounds, every engine in each; a ratio is ours over the peer in speed, round by round: median (p10 – p90)\n`,
+  );
+  const found: Partial<Record<PartName, unknown>> = {};
+  for (const part of options.parts) {
+    const { text, results, skipped } = await runPart[part](options);
+    found[part] = { results, skipped };
+    process.stdout.write(`\n## ${part}\n\n${text}\n`);
+    for (const line of skipped) process.stdout.write(`\n${line}\n`);
+  }
+  if (options.json !== undefined)
+    writeFileSync(
+      options.json,
+      `${JSON.stringify({ machine, rounds: options.rounds, ...found }, null, 2)}\n`,
+    );
+  return 0;
+}

@@ -1,0 +1,74 @@
+/**
+ * Turns: every round, each subject runs once, one after the other (A B C A B C …), so that what slows the machine for a while
+ * slows all of them. A ratio is made within a round; what is reported are the median and the spread of the rounds' ratios.
+ */
+import { type Summary, summarise } from '../measure.ts';
+import { numberIn } from './conversation.ts';
+
+/** What a turn is asked of; a Subject, or something in its place. */
+export interface Asked {
+  readonly name: string;
+  ask(request: string): Promise<Readonly<Record<string, unknown>>>;
+}
+
+/** One row of a comparison: whose turn, by which requests. */
+export interface Contender {
+  readonly subject: Asked;
+  /** As it is printed: the engine, and the type of its weights where that is not everyone's. */
+  readonly label: string;
+  readonly ours: boolean;
+  readonly prepare: string;
+  readonly run: string;
+}
+
+export interface Timed {
+  readonly label: string;
+  readonly ours: boolean;
+  /** Seconds of each round. */
+  readonly seconds: readonly number[];
+  /** Most bytes that its process has had resident. */
+  readonly peak: number;
+}
+
+// Threads that wait for more work spin for a while (OpenBLAS's 25 ms): nobody's turn begins before they sleep.
+const PAUSE_MS = 40;
+const pause = () => new Promise<void>((resolve) => setTimeout(resolve, PAUSE_MS));
+
+/** `rounds` rounds of all contenders, each prepared once. Every contender has a subject of its own. */
+export async function takeTurns(contenders: readonly Contender[], rounds: number): Promise<Timed[]> {
+  const results = contenders.map(() => ({ seconds: [] as number[], peak: 0 }));
+  for (const { subject, prepare } of contenders) await subject.ask(prepare);
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, { subject, run }] of contenders.entries()) {
+      await pause();
+      const answer = await subject.ask(run);
+      results[i]!.seconds.push(numberIn(answer, 'seconds'));
+      results[i]!.peak = Math.max(results[i]!.peak, numberIn(answer, 'peak'));
+    }
+  }
+  for (const { subject } of contenders) await subject.ask('release');
+  return contenders.map(({ label, ours }, i) => ({ label, ours, ...results[i]! }));
+}
+
+/** How many times as fast as the peer we were, round by round. */
+export function ratioOf(ours: Timed, peer: Timed): Summary {
+  if (ours.seconds.length !== peer.seconds.length || ours.seconds.length === 0)
+    throw new RangeError(
+      `ratio: expected as many rounds of ${ours.label} as of ${peer.label} but found ${ours.seconds.length} and ${peer.seconds.length}`,
+    );
+  return summarise(ours.seconds.map((seconds, round) => peer.seconds[round]! / seconds));
+}
+
+/** The peer with the least median; null where there is none. */
+export function bestPeer(all: readonly Timed[]): Timed | null {
+  const median = (one: Timed) => summarise(one.seconds).median;
+  return all
+    .filter(({ ours }) => !ours)
+    .reduce<Timed | null>((best, one) => (best === null || median(one) < median(best) ? one : best), null);
+}
+
+export function geometricMean(values: readonly number[]): number {
+  if (values.length === 0 || values.some((value) => !(value > 0)))
+    throw new RangeError(`geometric mean: expected positive numbers but received [${values.join(', ')}]`);
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+}
