@@ -9,21 +9,30 @@ import { defaultThreads, positiveInteger } from '../../lib/model/threads.ts';
 import { call, root } from '../cuda-static/tools.ts';
 import { describeMachine } from '../machine.ts';
 import { machineLines } from '../report.ts';
+import { Absent } from './conversation.ts';
 import { compareProduct, shapes, startEngines, stopEngines } from './gemm.ts';
-import { groupTable, memoryLine, productTable } from './tables.ts';
+import type { WeightType } from './gguf.ts';
+import { type Llama, openLlama, ourRunner, torchRunner } from './runners.ts';
+import { groupTable, memoryLine, productTable, workTable } from './tables.ts';
+import { type ComparedWork, compareWork, describe, type Runner, type Work } from './work.ts';
 
 export const usage = `npm run bench -- --peers [part …] [options]
 
-  part           gemm (default: all parts)
+  part           gemm: matrix products beside OpenBLAS, oneDNN and BLIS
+                 training, decode: whole models beside PyTorch
+                 llama: prefill and decoding beside llama.cpp (default: all parts)
   --runs N       rounds; in each, every engine has one turn (default 5)
   --threads N    threads of every engine (default TOOLGRAD_THREADS, else all processors)
   --quick        fewer and smaller cases: to see that it works
   --openblas PATH, --onednn PATH, --blis PATH
                  other files of these libraries than the usual ones
+  --python PATH  an interpreter that has PyTorch (default python3)
+  --peer-bf16    PyTorch in bfloat16, too; slow where the processor has no instructions for it
+  --llama PATH   llama.cpp's sources; --llama-libraries DIR, what was built of them (default PATH/build/bin)
   --json FILE    also write the seconds of every round
 `;
 
-const partNames = ['gemm'] as const;
+const partNames = ['gemm', 'training', 'decode', 'llama'] as const;
 type PartName = (typeof partNames)[number];
 
 /** What a part found: for people, and for programs. */
@@ -45,6 +54,10 @@ export function readOptions(args: readonly string[]) {
       openblas: { type: 'string' },
       onednn: { type: 'string' },
       blis: { type: 'string' },
+      python: { type: 'string', default: 'python3' },
+      'peer-bf16': { type: 'boolean', default: false },
+      llama: { type: 'string' },
+      'llama-libraries': { type: 'string' },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -107,7 +120,82 @@ async function gemm({ threads, paths, rounds, quick }: Options): Promise<Found> 
   }
 }
 
-const runPart: Readonly<Record<PartName, (options: Options) => Promise<Found>>> = { gemm };
+const dtypes = ['float32', 'bfloat16'] as const;
+const CONTEXT = 512;
+const decodes: readonly Work[] = [1, 16].map((batch) => ({ kind: 'decode', batch, prompt: 32, steps: 32 }));
+const prefill: Work = { kind: 'prefill', length: CONTEXT };
+
+/** Every work of every size with its runners, one after the other. */
+async function compareAll(
+  { rounds }: Options,
+  works: readonly { size: string; work: Work; runners: readonly Runner[] }[],
+): Promise<Found> {
+  const [compared, details, skipped] = [[] as ComparedWork[], new Set<string>(), new Set<string>()];
+  for (const { size, work, runners } of works) {
+    tell(`${describe(size, work).name} …`);
+    const one = await compareWork(size, work, runners, rounds);
+    compared.push(one.compared);
+    for (const detail of one.details) details.add(detail);
+    for (const reason of one.skipped) skipped.add(reason);
+  }
+  const text = [...details, '', workTable(compared)].join('\n');
+  return { text, results: { engines: [...details], works: compared }, skipped: [...skipped] };
+}
+
+function besideTorch(options: Options, works: readonly Work[]): Promise<Found> {
+  const { quick, threads, python } = options;
+  const runners = (size: string) => [
+    ...dtypes.map((dtype) => ourRunner(size, dtype, threads)),
+    ...dtypes
+      .filter((dtype) => dtype === 'float32' || options['peer-bf16'])
+      .map((dtype) => torchRunner(python, size, dtype, threads)),
+  ];
+  const chosen = quick ? ['small'] : ['small', 'smollm2'];
+  return compareAll(
+    options,
+    chosen.flatMap((size) => works.map((work) => ({ size, work, runners: runners(size) }))),
+  );
+}
+
+/** The types of llama.cpp's files; a model of half a billion weights is compared in 16 bits only. */
+const llamaTypes: Readonly<Record<string, readonly WeightType[]>> = {
+  small: ['F32', 'F16', 'BF16'],
+  smollm2: ['F32', 'F16', 'BF16'],
+  'qwen2.5': ['F16', 'BF16'],
+};
+
+async function besideLlama(options: Options): Promise<Found> {
+  let llama: Llama;
+  try {
+    llama = openLlama(options.llama, options['llama-libraries']);
+  } catch (error) {
+    if (!(error instanceof Absent)) throw error;
+    return { text: 'Nothing was compared.', results: null, skipped: [error.message] };
+  }
+  try {
+    const { quick, threads } = options;
+    const runners = (size: string) => [
+      ...dtypes
+        .filter((dtype) => dtype === 'bfloat16' || llamaTypes[size]!.includes('F32'))
+        .map((dtype) => ourRunner(size, dtype, threads)),
+      ...llamaTypes[size]!.map((type) => llama.runner(size, type, threads)),
+    ];
+    const chosen = quick ? ['small'] : Object.keys(llamaTypes);
+    return await compareAll(
+      options,
+      chosen.flatMap((size) => [prefill, ...decodes].map((work) => ({ size, work, runners: runners(size) }))),
+    );
+  } finally {
+    llama.dispose();
+  }
+}
+
+const runPart: Readonly<Record<PartName, (options: Options) => Promise<Found>>> = {
+  gemm,
+  training: (options) => besideTorch(options, [{ kind: 'train', sequences: 4, length: 256 }]),
+  decode: (options) => besideTorch(options, [prefill, ...decodes]),
+  llama: besideLlama,
+};
 
 const PEAK_RUNS = 10;
 

@@ -61,6 +61,7 @@ export function describe(size: string, work: Work): { name: string; tokens: numb
 
 /** Who takes part, and how its process is started. */
 export interface Runner {
+  /** Of a peer: its type; who it is, its process says. */
   readonly label: string;
   readonly ours: boolean;
   readonly program: Program;
@@ -72,16 +73,18 @@ export async function compareWork(
   work: Work,
   runners: readonly Runner[],
   rounds: number,
-): Promise<{ compared: ComparedWork; skipped: string[] }> {
+): Promise<{ compared: ComparedWork; details: string[]; skipped: string[] }> {
   const subjects: Subject[] = [];
   const contenders: Contender[] = [];
+  const details: string[] = [];
   const skipped: string[] = [];
   try {
     for (const { label, ours, program } of runners) {
       try {
         const subject = await Subject.start(program);
         subjects.push(subject);
-        const name = ours ? label : `${subject.name}${label}`;
+        if (!ours) details.push(`${subject.name}: ${subject.detail}`);
+        const name = ours ? label : `${subject.name} ${label}`;
         contenders.push({ subject, label: name, ours, prepare: request(work), run: 'run' });
       } catch (error) {
         if (!(error instanceof Absent)) throw error;
@@ -89,7 +92,7 @@ export async function compareWork(
       }
     }
     const timed = await takeTurns(contenders, rounds);
-    return { compared: { ...describe(size, work), timed }, skipped };
+    return { compared: { ...describe(size, work), timed }, details, skipped };
   } finally {
     await Promise.all(subjects.map((subject) => subject.close()));
   }
