@@ -4,6 +4,7 @@
  * that ends with 77 before that is absent: the reason is on its standard error.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 export interface Program {
@@ -16,6 +17,8 @@ export interface Program {
 export class Absent extends Error {}
 
 const ABSENT_STATUS = 77;
+/** Of Linux, in /proc, a second. */
+const CLOCK_TICKS = 100;
 
 type Answer = Readonly<Record<string, unknown>>;
 
@@ -87,6 +90,19 @@ export class Subject {
     const answer = parse(line.value, this.name);
     if (answer.error !== undefined) throw new Error(`${this.name}, "${request}": ${String(answer.error)}`);
     return answer;
+  }
+
+  /** Seconds of processor time that the process has used, all threads; null where there is no /proc. */
+  cpuSeconds(): number | null {
+    let text: string;
+    try {
+      text = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8');
+    } catch {
+      return null;
+    }
+    // After the name, which may have spaces: state is the first field, user and system time are the 12th and 13th.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS;
   }
 
   /** Ends the process by closing its input; one that is still there after that is killed. */

@@ -12,8 +12,9 @@ import { machineLines } from '../report.ts';
 import { Absent } from './conversation.ts';
 import { compareProduct, shapes, startEngines, stopEngines } from './gemm.ts';
 import type { WeightType } from './gguf.ts';
+import type { Timed } from './interleave.ts';
 import { type Llama, openLlama, ourRunner, torchRunner } from './runners.ts';
-import { groupTable, memoryLine, productTable, workTable } from './tables.ts';
+import { disturbance, groupTable, memoryLine, productTable, workTable } from './tables.ts';
 import { type ComparedWork, compareWork, describe, type Runner, type Work } from './work.ts';
 
 export const usage = `npm run bench -- --peers [part …] [options]
@@ -38,6 +39,7 @@ type PartName = (typeof partNames)[number];
 /** What a part found: for people, and for programs. */
 interface Found {
   readonly text: string;
+  readonly timed: readonly Timed[];
   readonly results: unknown;
   readonly skipped: readonly string[];
 }
@@ -114,7 +116,8 @@ async function gemm({ threads, paths, rounds, quick }: Options): Promise<Found> 
       '',
       memoryLine(products),
     ].join('\n');
-    return { text, results: { engines: who, products }, skipped: engines.absent };
+    const timed = products.flatMap((product) => product.timed);
+    return { text, timed, results: { engines: who, products }, skipped: engines.absent };
   } finally {
     await stopEngines(engines);
   }
@@ -139,7 +142,8 @@ async function compareAll(
     for (const reason of one.skipped) skipped.add(reason);
   }
   const text = [...details, '', workTable(compared)].join('\n');
-  return { text, results: { engines: [...details], works: compared }, skipped: [...skipped] };
+  const timed = compared.flatMap((one) => one.timed);
+  return { text, timed, results: { engines: [...details], works: compared }, skipped: [...skipped] };
 }
 
 function besideTorch(options: Options, works: readonly Work[]): Promise<Found> {
@@ -170,7 +174,7 @@ async function besideLlama(options: Options): Promise<Found> {
     llama = openLlama(options.llama, options['llama-libraries']);
   } catch (error) {
     if (!(error instanceof Absent)) throw error;
-    return { text: 'Nothing was compared.', results: null, skipped: [error.message] };
+    return { text: 'Nothing was compared.', timed: [], results: null, skipped: [error.message] };
   }
   try {
     const { quick, threads } = options;
@@ -211,10 +215,11 @@ export async function main(args: readonly string[]): Promise<number> {
   );
   const found: Partial<Record<PartName, unknown>> = {};
   for (const part of options.parts) {
-    const { text, results, skipped } = await runPart[part](options);
+    const { text, timed, results, skipped } = await runPart[part](options);
     found[part] = { results, skipped };
     process.stdout.write(`\n## ${part}\n\n${text}\n`);
-    for (const line of skipped) process.stdout.write(`\n${line}\n`);
+    const noise = disturbance(timed);
+    for (const line of [...skipped, ...(noise === null ? [] : [noise])]) process.stdout.write(`\n${line}\n`);
   }
   if (options.json !== undefined)
     writeFileSync(

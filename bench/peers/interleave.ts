@@ -2,12 +2,15 @@
  * Turns: every round, each subject runs once, one after the other (A B C A B C …), so that what slows the machine for a while
  * slows all of them. A ratio is made within a round; what is reported are the median and the spread of the rounds' ratios.
  */
+import { cpus } from 'node:os';
 import { type Summary, summarise } from '../measure.ts';
 import { numberIn } from './conversation.ts';
 
 /** What a turn is asked of; a Subject, or something in its place. */
 export interface Asked {
   readonly name: string;
+  /** Seconds of processor time that its process has used; null where the system does not tell. */
+  cpuSeconds(): number | null;
   ask(request: string): Promise<Readonly<Record<string, unknown>>>;
 }
 
@@ -28,26 +31,54 @@ export interface Timed {
   readonly seconds: readonly number[];
   /** Most bytes that its process has had resident. */
   readonly peak: number;
+  /** Processors that others kept busy during its turns, on average; null where the system does not tell. */
+  readonly others: number | null;
 }
 
 // Threads that wait for more work spin for a while (OpenBLAS's 25 ms): nobody's turn begins before they sleep.
 const PAUSE_MS = 40;
 const pause = () => new Promise<void>((resolve) => setTimeout(resolve, PAUSE_MS));
 
+/** Seconds that all processors together have been busy. */
+function busySeconds(): number {
+  return cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0) / 1000;
+}
+
+/** What passed while something ran: seconds of wall clock, and of processor time that was not the subject's. */
+interface Passed {
+  wall: number;
+  others: number | null;
+}
+
+/** The system counts processor time in hundredths of a second: only sums over turns mean something. */
+async function timeOthers<T>(subject: Asked, passed: Passed, work: () => Promise<T>): Promise<T> {
+  const [start, busy, own] = [performance.now(), busySeconds(), subject.cpuSeconds()];
+  const result = await work();
+  const used = subject.cpuSeconds();
+  passed.wall += (performance.now() - start) / 1000;
+  if (passed.others === null || own === null || used === null) passed.others = null;
+  else passed.others += busySeconds() - busy - (used - own);
+  return result;
+}
+
 /** `rounds` rounds of all contenders, each prepared once. Every contender has a subject of its own. */
 export async function takeTurns(contenders: readonly Contender[], rounds: number): Promise<Timed[]> {
   const results = contenders.map(() => ({ seconds: [] as number[], peak: 0 }));
+  const passed = contenders.map((): Passed => ({ wall: 0, others: 0 }));
   for (const { subject, prepare } of contenders) await subject.ask(prepare);
   for (let round = 0; round < rounds; round++) {
     for (const [i, { subject, run }] of contenders.entries()) {
       await pause();
-      const answer = await subject.ask(run);
+      const answer = await timeOthers(subject, passed[i]!, () => subject.ask(run));
       results[i]!.seconds.push(numberIn(answer, 'seconds'));
       results[i]!.peak = Math.max(results[i]!.peak, numberIn(answer, 'peak'));
     }
   }
   for (const { subject } of contenders) await subject.ask('release');
-  return contenders.map(({ label, ours }, i) => ({ label, ours, ...results[i]! }));
+  return contenders.map(({ label, ours }, i) => {
+    const { wall, others } = passed[i]!;
+    return { label, ours, ...results[i]!, others: others === null ? null : Math.max(0, others / wall) };
+  });
 }
 
 /** How many times as fast as the peer we were, round by round. */

@@ -108,3 +108,18 @@ export function workTable(works: readonly ComparedWork[]): string {
   const header = ['what', 'engine', 'median', 'p10 – p90', 'tok/s', 'ours / best peer'];
   return table([...header, 'peak resident', 'memory / best peer'], rows);
 }
+
+/** Above this many processors, peers that wait by spinning lose far more than their share. */
+const DISTURBED = 0.15;
+
+/** Whether the machine was quiet; null where the system does not tell, or it was. */
+export function disturbance(timed: readonly Timed[]): string | null {
+  const others = timed.flatMap((one) => (one.others === null ? [] : [one.others]));
+  const count = others.filter((value) => value > DISTURBED).length;
+  if (count === 0) return null;
+  const worst = Math.max(...others).toFixed(2);
+  return (
+    `NOTE: during ${count} of ${others.length} measurements others kept more than ${DISTURBED} processors busy (at most ${worst}): ` +
+    'engines whose threads wait by spinning then lose far more than that share, so these ratios are not fair to them'
+  );
+}
