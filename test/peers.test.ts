@@ -149,6 +149,7 @@ test('our side does the work through the public API, beside a peer and without t
     { kind: 'decode', batch: 2, prompt: 3, steps: 2 },
     { kind: 'prefill', length: 40 },
     { kind: 'train', sequences: 2, length: 8 },
+    { kind: 'grpo', prompts: 2, group: 3, prompt: 5, tokens: 4 },
   ] as const;
   for (const work of works) {
     const { compared, details, skipped } = await compareWork('small', work, runners, 2);

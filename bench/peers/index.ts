@@ -13,7 +13,7 @@ import { Absent } from './conversation.ts';
 import { compareProduct, shapes, startEngines, stopEngines } from './gemm.ts';
 import type { WeightType } from './gguf.ts';
 import type { Timed } from './interleave.ts';
-import { type Llama, openLlama, ourRunner, torchRunner } from './runners.ts';
+import { type Llama, openLlama, ourRunner, torchRunner, trlRunner } from './runners.ts';
 import { disturbance, groupTable, memoryLine, productTable, workTable } from './tables.ts';
 import { type ComparedWork, compareWork, describe, type Runner, type Work } from './work.ts';
 
@@ -21,7 +21,9 @@ export const usage = `npm run bench -- --peers [part …] [options]
 
   part           gemm: matrix products beside OpenBLAS, oneDNN and BLIS
                  training, decode: whole models beside PyTorch
-                 llama: prefill and decoding beside llama.cpp (default: all parts)
+                 llama: prefill and decoding beside llama.cpp
+                 grpo: a step of reinforcement learning beside TRL; minutes a round
+                 (default: all but grpo)
   --runs N       rounds; in each, every engine has one turn (default 5)
   --threads N    threads of every engine (default TOOLGRAD_THREADS, else all processors)
   --quick        fewer and smaller cases: to see that it works
@@ -33,7 +35,9 @@ export const usage = `npm run bench -- --peers [part …] [options]
   --json FILE    also write the seconds of every round
 `;
 
-const partNames = ['gemm', 'training', 'decode', 'llama'] as const;
+const partNames = ['gemm', 'training', 'decode', 'llama', 'grpo'] as const;
+/** Without names of parts: what takes minutes, not an hour. */
+const usual: readonly string[] = partNames.filter((name) => name !== 'grpo');
 type PartName = (typeof partNames)[number];
 
 /** What a part found: for people, and for programs. */
@@ -67,7 +71,7 @@ export function readOptions(args: readonly string[]) {
   const unknown = positionals.find((name) => !partNames.some((part) => part === name));
   if (unknown !== undefined)
     throw new RangeError(`expected parts of ${partNames.join(', ')} but received ${unknown}`);
-  const parts = partNames.filter((part) => positionals.length === 0 || positionals.includes(part));
+  const parts = partNames.filter((part) => (positionals.length === 0 ? usual : positionals).includes(part));
   const { openblas, onednn, blis, ...others } = values;
   const paths = {
     ...(openblas === undefined ? {} : { openblas }),
@@ -194,11 +198,22 @@ async function besideLlama(options: Options): Promise<Found> {
   }
 }
 
+function besideTrl(options: Options): Promise<Found> {
+  const { quick, threads, python } = options;
+  const size = quick ? 'small' : 'smollm2';
+  const work: Work = quick
+    ? { kind: 'grpo', prompts: 2, group: 4, prompt: 30, tokens: 16 }
+    : { kind: 'grpo', prompts: 4, group: 8, prompt: 30, tokens: 96 };
+  const ours = dtypes.map((dtype) => ourRunner(size, dtype, threads));
+  return compareAll(options, [{ size, work, runners: [...ours, trlRunner(python, size, threads)] }]);
+}
+
 const runPart: Readonly<Record<PartName, (options: Options) => Promise<Found>>> = {
   gemm,
   training: (options) => besideTorch(options, [{ kind: 'train', sequences: 4, length: 256 }]),
   decode: (options) => besideTorch(options, [prefill, ...decodes]),
   llama: besideLlama,
+  grpo: besideTrl,
 };
 
 const PEAK_RUNS = 10;

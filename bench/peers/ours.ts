@@ -1,13 +1,14 @@
 /**
  * Our side of the models' comparison, a subject (conversation.ts) that goes through the public API alone:
- * `ours.ts SIZE DTYPE THREADS`. Requests: prepare train SEQUENCES LENGTH | prefill LENGTH | decode BATCH PROMPT STEPS; run (of
- * decode: the prompts are not timed, the answer is about one step); release.
+ * `ours.ts SIZE DTYPE THREADS`. Requests: prepare train SEQUENCES LENGTH | prefill LENGTH | decode BATCH PROMPT STEPS |
+ * grpo PROMPTS GROUP PROMPT TOKENS; run (of decode: the prompts are not timed, the answer is about one step); release.
  */
 import { createInterface } from 'node:readline';
 import { createModel, type Model } from '../../lib/index.ts';
 import type { ModelConfig } from '../../lib/model/config.ts';
 import type { StepRow, WeightDtype } from '../../lib/model/engine.ts';
 import { wallSeconds } from '../measure.ts';
+import { grpo } from './ours-grpo.ts';
 import { modelShapes } from './work.ts';
 
 const PAGE_TOKENS = 32;
@@ -97,7 +98,7 @@ if (config === undefined || (dtype !== 'float32' && dtype !== 'bfloat16'))
 
 async function prepare(words: readonly string[], dtype: WeightDtype): Promise<Prepared> {
   const [kind = '', ...rest] = words;
-  const [a = 0, b = 0, c = 0] = rest.map(Number);
+  const [a = 0, b = 0, c = 0, d = 0] = rest.map(Number);
   const open = (trainable: boolean) =>
     createModel(config!, { dtype, trainable, threads: Number(threads), seed: 1n });
   switch (kind) {
@@ -107,8 +108,15 @@ async function prepare(words: readonly string[], dtype: WeightDtype): Promise<Pr
       return prefill(await open(false), a);
     case 'decode':
       return decode(await open(false), a, b, c);
+    case 'grpo': {
+      const model = await open(true);
+      return {
+        model,
+        run: grpo(model, { kind, prompts: a, group: b, prompt: c, tokens: d }),
+      };
+    }
   }
-  throw new RangeError(`Expected train, prefill or decode but received ${words.join(' ')}`);
+  throw new RangeError(`Expected train, prefill, decode or grpo but received ${words.join(' ')}`);
 }
 
 let prepared: Prepared | null = null;

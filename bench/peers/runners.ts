@@ -16,18 +16,30 @@ export function ourRunner(size: string, dtype: WeightDtype, threads: number): Ru
   return { label: `ours ${shortName(dtype)}`, ours: true, program };
 }
 
-export function torchRunner(python: string, size: string, dtype: WeightDtype, threads: number): Runner {
+/** A script that takes shape, type and threads. */
+function pythonRunner(
+  script: string,
+  python: string,
+  size: string,
+  dtype: WeightDtype,
+  threads: number,
+): Runner {
   const { hiddenSize, heads, kvHeads, headDim, intermediateSize, layers } = modelShapes[size]!;
   const { vocabSize, rmsNormEps, ropeTheta, qkvBias } = modelShapes[size]!;
   const shape = {
     ...{ hiddenSize, heads, kvHeads, headDim, intermediateSize, layers },
     ...{ vocabSize, rmsNormEps, ropeTheta, qkvBias },
   };
-  const script = join(root, 'bench', 'peers', 'torch_peer.py');
-  const args = [script, JSON.stringify(shape), dtype, String(threads)];
+  const args = [join(root, 'bench', 'peers', script), JSON.stringify(shape), dtype, String(threads)];
   const environment = { OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) };
   return { label: shortName(dtype), ours: false, program: { command: python, args, environment } };
 }
+
+export const torchRunner = (python: string, size: string, dtype: WeightDtype, threads: number): Runner =>
+  pythonRunner('torch_peer.py', python, size, dtype, threads);
+
+export const trlRunner = (python: string, size: string, threads: number): Runner =>
+  pythonRunner('trl_peer.py', python, size, 'float32', threads);
 
 /** llama.cpp, compiled against the header it comes with; its models lie in a folder that dispose() removes. */
 export interface Llama {

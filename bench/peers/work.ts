@@ -11,7 +11,16 @@ import { type Contender, type Timed, takeTurns } from './interleave.ts';
 export type Work =
   | { readonly kind: 'train'; readonly sequences: number; readonly length: number }
   | { readonly kind: 'prefill'; readonly length: number }
-  | { readonly kind: 'decode'; readonly batch: number; readonly prompt: number; readonly steps: number };
+  | { readonly kind: 'decode'; readonly batch: number; readonly prompt: number; readonly steps: number }
+  | {
+      readonly kind: 'grpo';
+      readonly prompts: number;
+      /** Rollouts of a prompt. */
+      readonly group: number;
+      /** Tokens of a prompt, and new tokens of a rollout. */
+      readonly prompt: number;
+      readonly tokens: number;
+    };
 
 export interface ComparedWork {
   readonly name: string;
@@ -38,6 +47,8 @@ export function request(work: Work): string {
       return `prepare prefill ${work.length}`;
     case 'decode':
       return `prepare decode ${work.batch} ${work.prompt} ${work.steps}`;
+    case 'grpo':
+      return `prepare grpo ${work.prompts} ${work.group} ${work.prompt} ${work.tokens}`;
   }
 }
 
@@ -56,6 +67,11 @@ export function describe(size: string, work: Work): { name: string; tokens: numb
         name: `decode, ${size}, batch ${work.batch}, ${work.prompt} + ${work.steps} tokens`,
         tokens: work.batch,
       };
+    case 'grpo': {
+      const { prompts, group, prompt, tokens } = work;
+      const name = `GRPO step, ${size}, ${prompts} prompts of ${prompt} × ${group} rollouts of ${tokens}`;
+      return { name, tokens: prompts * group * tokens };
+    }
   }
 }
 
