@@ -40,23 +40,27 @@ test('a ratio is made round by round: a slow minute that both met does not show 
 
 test('every engine has one turn in each round, in one order, after all were prepared', async (t) => {
   const asked: string[] = [];
-  const contender = (name: string): Contender => {
+  const contender = (name: string, milliseconds: number): Contender => {
+    let runs = 0;
     const subject: Asked = {
       name,
       cpuSeconds: () => null,
       ask: async (request) => {
-        asked.push(`${name} ${request}`);
-        return request === 'run' ? { seconds: asked.length, peak: 7 } : {};
+        if (asked.at(-1) !== `${name} ${request}`) asked.push(`${name} ${request}`);
+        if (request !== 'run') return {};
+        await new Promise((resolve) => setTimeout(resolve, milliseconds));
+        return { seconds: runs++ === 0 ? 1000 : 1, peak: 7 };
       },
     };
     return { subject, label: name, ours: name === 'a', prepare: 'prepare', run: 'run' };
   };
-  const results = await takeTurns([contender('a'), contender('b')], 2);
+  const results = await takeTurns([contender('a', 110), contender('b', 20)], 2);
   const turns = ['a run', 'b run', 'a run', 'b run'];
   t.deepEqual(asked, ['a prepare', 'b prepare', ...turns, 'a release', 'b release']);
+  // A short run is repeated, and the first of its turn does not count.
   t.deepEqual(results, [
-    { label: 'a', ours: true, seconds: [3, 5], peak: 7, others: null },
-    { label: 'b', ours: false, seconds: [4, 6], peak: 7, others: null },
+    { label: 'a', ours: true, seconds: [1000, 1], peak: 7, others: null },
+    { label: 'b', ours: false, seconds: [1, 1], peak: 7, others: null },
   ]);
 });
 

@@ -79,8 +79,8 @@ const ourVariants = [
   { label: 'ours bf16 + packing', dtype: 'bfloat16', pack: true },
 ] as const;
 
-/** Seconds of one turn; a product that takes longer runs once. */
-const TURN = 0.05;
+/** Seconds of one turn, which the program spends on repetitions of its own (so that takeTurns has none to add). */
+const TURN = 0.1;
 
 /** Few rows find their weights in memory, as in a model: twice the largest cache in all. */
 export function copiesOf(shape: Shape, elementBytes: number): number {

@@ -145,7 +145,7 @@ async function compareAll(
     for (const detail of one.details) details.add(detail);
     for (const reason of one.skipped) skipped.add(reason);
   }
-  const text = [...details, '', workTable(compared)].join('\n');
+  const text = [...details, ...(details.size === 0 ? [] : ['']), workTable(compared)].join('\n');
   const timed = compared.flatMap((one) => one.timed);
   return { text, timed, results: { engines: [...details], works: compared }, skipped: [...skipped] };
 }
@@ -226,7 +226,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const machine = await describeMachine(options.threads, PEAK_RUNS);
   process.stdout.write(
-    `${machineLines(machine)}\n${options.rounds} rounds, every engine in each; a ratio is ours over the peer in speed, round by round: median (p10 – p90)\n`,
+    `${machineLines(machine)}\n${options.rounds} round${options.rounds === 1 ? '' : 's'}, every engine in each; a ratio is ours over the peer in speed, round by round: median (p10 – p90)\n`,
   );
   const found: Partial<Record<PartName, unknown>> = {};
   for (const part of options.parts) {

@@ -3,7 +3,7 @@
  * slows all of them. A ratio is made within a round; what is reported are the median and the spread of the rounds' ratios.
  */
 import { cpus } from 'node:os';
-import { type Summary, summarise } from '../measure.ts';
+import { quantile, type Summary, summarise } from '../measure.ts';
 import { numberIn } from './conversation.ts';
 
 /** What a turn is asked of; a Subject, or something in its place. */
@@ -21,6 +21,7 @@ export interface Contender {
   readonly label: string;
   readonly ours: boolean;
   readonly prepare: string;
+  /** A short run is repeated within its turn, the first one not counted: the others' turns left it cold caches. */
   readonly run: string;
 }
 
@@ -38,6 +39,30 @@ export interface Timed {
 // Threads that wait for more work spin for a while (OpenBLAS's 25 ms): nobody's turn begins before they sleep.
 const PAUSE_MS = 40;
 const pause = () => new Promise<void>((resolve) => setTimeout(resolve, PAUSE_MS));
+
+const SHORT = 0.1;
+const TURN = 0.3;
+
+/** Seconds that the run takes, the median of its repetitions, and the peak it tells. */
+async function turn({ subject, run }: Contender): Promise<{ seconds: number; peak: number }> {
+  const start = performance.now();
+  const spent = () => (performance.now() - start) / 1000;
+  const once = async () => {
+    const answer = await subject.ask(run);
+    return { seconds: numberIn(answer, 'seconds'), peak: numberIn(answer, 'peak') };
+  };
+  const first = await once();
+  if (spent() >= SHORT) return first;
+  const all = [];
+  while (all.length === 0 || spent() < TURN) all.push(await once());
+  return {
+    seconds: quantile(
+      all.map(({ seconds }) => seconds),
+      0.5,
+    ),
+    peak: Math.max(...all.map(({ peak }) => peak)),
+  };
+}
 
 /** Seconds that all processors together have been busy. */
 function busySeconds(): number {
@@ -67,11 +92,11 @@ export async function takeTurns(contenders: readonly Contender[], rounds: number
   const passed = contenders.map((): Passed => ({ wall: 0, others: 0 }));
   for (const { subject, prepare } of contenders) await subject.ask(prepare);
   for (let round = 0; round < rounds; round++) {
-    for (const [i, { subject, run }] of contenders.entries()) {
+    for (const [i, one] of contenders.entries()) {
       await pause();
-      const answer = await timeOthers(subject, passed[i]!, () => subject.ask(run));
-      results[i]!.seconds.push(numberIn(answer, 'seconds'));
-      results[i]!.peak = Math.max(results[i]!.peak, numberIn(answer, 'peak'));
+      const { seconds, peak } = await timeOthers(one.subject, passed[i]!, () => turn(one));
+      results[i]!.seconds.push(seconds);
+      results[i]!.peak = Math.max(results[i]!.peak, peak);
     }
   }
   for (const { subject } of contenders) await subject.ask('release');

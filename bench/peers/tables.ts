@@ -1,6 +1,6 @@
 /** What the comparison found, as Markdown tables. Every ratio is ours over the peer in speed: above 1 we were faster. */
 import { quantile, type Summary, summarise } from '../measure.ts';
-import { time } from '../report.ts';
+import { count, time } from '../report.ts';
 import type { ComparedProduct } from './gemm.ts';
 import { bestPeer, geometricMean, ratioOf, type Timed } from './interleave.ts';
 import type { ComparedWork } from './work.ts';
@@ -100,7 +100,7 @@ export function workTable(works: readonly ComparedWork[]): string {
       const against = one.ours && peer !== null;
       return [
         ...[name, one.label, time(middle), `${time(p10)} – ${time(p90)}`],
-        ...[(tokens / middle).toPrecision(3), against ? ratioText(ratioOf(one, peer)) : ''],
+        ...[count(tokens / middle), against ? ratioText(ratioOf(one, peer)) : ''],
         ...[gigabytes(one.peak), against ? (one.peak / peer.peak).toFixed(2) : ''],
       ];
     });
@@ -115,11 +115,11 @@ const DISTURBED = 0.15;
 /** Whether the machine was quiet; null where the system does not tell, or it was. */
 export function disturbance(timed: readonly Timed[]): string | null {
   const others = timed.flatMap((one) => (one.others === null ? [] : [one.others]));
-  const count = others.filter((value) => value > DISTURBED).length;
-  if (count === 0) return null;
+  const disturbed = others.filter((value) => value > DISTURBED).length;
+  if (disturbed === 0) return null;
   const worst = Math.max(...others).toFixed(2);
   return (
-    `NOTE: during ${count} of ${others.length} measurements others kept more than ${DISTURBED} processors busy (at most ${worst}): ` +
+    `NOTE: during ${disturbed} of ${others.length} measurements others kept more than ${DISTURBED} processors busy (at most ${worst}): ` +
     'engines whose threads wait by spinning then lose far more than that share, so these ratios are not fair to them'
   );
 }
