@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { Absent, type Program, Subject } from '../bench/peers/conversation.ts';
-import { copiesOf, shapes } from '../bench/peers/gemm.ts';
+import { bytesOf, copiesOf, shapes } from '../bench/peers/gemm.ts';
 import { writeRandomGguf } from '../bench/peers/gguf.ts';
 import { readOptions } from '../bench/peers/index.ts';
 import {
@@ -197,6 +197,8 @@ test('shapes and options are what the documentation says', (t) => {
   t.true(shapes(true).length < all.length && shapes(true).every(({ N, K }) => N * K < 5e6));
   const [row] = all;
   t.true(copiesOf(row!, 4) > 1 && copiesOf({ ...row!, T: 64 }, 4) === 1);
+  const square = { group: 'dX', form: 'dX', T: 100, N: 100, K: 100, training: true } as const;
+  t.is(bytesOf(square, 7), 4 * 1e4 * (7 * 3 + 2 + 2));
   t.deepEqual(readOptions(['--peers']).parts, ['gemm', 'training', 'decode', 'llama']);
   const some = readOptions(['--peers', 'llama', 'gemm', '--runs', '7', '--blis', '/b.so', '--threads', '3']);
   t.like(some, { parts: ['gemm', 'llama'], rounds: 7, threads: 3, paths: { blis: '/b.so' } });

@@ -88,6 +88,16 @@ export function copiesOf(shape: Shape, elementBytes: number): number {
   return Math.max(1, Math.min(512, Math.ceil((2 * lastLevelCache()) / (elementBytes * shape.N * shape.K))));
 }
 
+/** Bytes that all engines together hold for a product. */
+export function bytesOf(shape: Shape, engines: number): number {
+  const { form, T, N, K } = shape;
+  const [left, right] = [T * (form === 'forward' ? K : N), form === 'dW' ? T * K : N * K];
+  const result = form === 'dW' ? N * K : T * (form === 'forward' ? N : K);
+  const held = left + (form === 'dW' ? 1 : copiesOf(shape, 4)) * right + result;
+  // What an engine is given is there twice while it prepares; two of ours keep the weights that they pack.
+  return 4 * (engines * held + (left + right) + (shape.training ? 2 * right : 0));
+}
+
 export const libraries = ['openblas', 'onednn', 'blis'] as const;
 export type LibraryName = (typeof libraries)[number];
 

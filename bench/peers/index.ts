@@ -5,12 +5,13 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { availableMemory } from '../../lib/model/model.ts';
 import { defaultThreads, positiveInteger } from '../../lib/model/threads.ts';
 import { call, root } from '../cuda-static/tools.ts';
 import { describeMachine } from '../machine.ts';
 import { machineLines } from '../report.ts';
 import { Absent } from './conversation.ts';
-import { compareProduct, shapes, startEngines, stopEngines } from './gemm.ts';
+import { bytesOf, compareProduct, shapes, startEngines, stopEngines } from './gemm.ts';
 import type { WeightType } from './gguf.ts';
 import type { Timed } from './interleave.ts';
 import { type Llama, openLlama, ourRunner, torchRunner, trlRunner } from './runners.ts';
@@ -104,8 +105,16 @@ async function gemm({ threads, paths, rounds, quick }: Options): Promise<Found> 
   const engines = await startEngines(buildGemmPeers(), threads, paths);
   try {
     const products = [];
+    const skipped = [...engines.absent];
     for (const shape of shapes(quick)) {
-      tell(`gemm ${shape.form} T ${shape.T}, N ${shape.N}, K ${shape.K} …`);
+      const name = `gemm ${shape.form} T ${shape.T}, N ${shape.N}, K ${shape.K}`;
+      const [needed, available] = [bytesOf(shape, engines.all.length), availableMemory()];
+      if (needed > 0.9 * available) {
+        const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+        skipped.push(`${name}: not run, it needs ${gib(needed)} of memory, ${gib(available)} are available`);
+        continue;
+      }
+      tell(`${name} …`);
       products.push(await compareProduct(engines, shape, rounds));
     }
     const who = engines.all
@@ -121,7 +130,7 @@ async function gemm({ threads, paths, rounds, quick }: Options): Promise<Found> 
       memoryLine(products),
     ].join('\n');
     const timed = products.flatMap((product) => product.timed);
-    return { text, timed, results: { engines: who, products }, skipped: engines.absent };
+    return { text, timed, results: { engines: who, products }, skipped };
   } finally {
     await stopEngines(engines);
   }
@@ -135,12 +144,12 @@ const prefill: Work = { kind: 'prefill', length: CONTEXT };
 /** Every work of every size with its runners, one after the other. */
 async function compareAll(
   { rounds }: Options,
-  works: readonly { size: string; work: Work; runners: readonly Runner[] }[],
+  works: readonly { size: string; work: Work; runners: () => readonly Runner[] }[],
 ): Promise<Found> {
   const [compared, details, skipped] = [[] as ComparedWork[], new Set<string>(), new Set<string>()];
   for (const { size, work, runners } of works) {
     tell(`${describe(size, work).name} …`);
-    const one = await compareWork(size, work, runners, rounds);
+    const one = await compareWork(size, work, runners(), rounds);
     compared.push(one.compared);
     for (const detail of one.details) details.add(detail);
     for (const reason of one.skipped) skipped.add(reason);
@@ -161,7 +170,7 @@ function besideTorch(options: Options, works: readonly Work[]): Promise<Found> {
   const chosen = quick ? ['small'] : ['small', 'smollm2'];
   return compareAll(
     options,
-    chosen.flatMap((size) => works.map((work) => ({ size, work, runners: runners(size) }))),
+    chosen.flatMap((size) => works.map((work) => ({ size, work, runners: () => runners(size) }))),
   );
 }
 
@@ -191,7 +200,9 @@ async function besideLlama(options: Options): Promise<Found> {
     const chosen = quick ? ['small'] : Object.keys(llamaTypes);
     return await compareAll(
       options,
-      chosen.flatMap((size) => [prefill, ...decodes].map((work) => ({ size, work, runners: runners(size) }))),
+      chosen.flatMap((size) =>
+        [prefill, ...decodes].map((work) => ({ size, work, runners: () => runners(size) })),
+      ),
     );
   } finally {
     llama.dispose();
@@ -204,8 +215,11 @@ function besideTrl(options: Options): Promise<Found> {
   const work: Work = quick
     ? { kind: 'grpo', prompts: 2, group: 4, prompt: 30, tokens: 16 }
     : { kind: 'grpo', prompts: 4, group: 8, prompt: 30, tokens: 96 };
-  const ours = dtypes.map((dtype) => ourRunner(size, dtype, threads));
-  return compareAll(options, [{ size, work, runners: [...ours, trlRunner(python, size, threads)] }]);
+  const runners = () => [
+    ...dtypes.map((dtype) => ourRunner(size, dtype, threads)),
+    trlRunner(python, size, threads),
+  ];
+  return compareAll(options, [{ size, work, runners }]);
 }
 
 const runPart: Readonly<Record<PartName, (options: Options) => Promise<Found>>> = {
@@ -235,11 +249,11 @@ export async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`\n## ${part}\n\n${text}\n`);
     const noise = disturbance(timed);
     for (const line of [...skipped, ...(noise === null ? [] : [noise])]) process.stdout.write(`\n${line}\n`);
+    // After each part: a run that is ended early has what it found.
+    if (options.json !== undefined) {
+      const { rounds, json } = options;
+      writeFileSync(json, `${JSON.stringify({ machine, rounds, ...found }, null, 2)}\n`);
+    }
   }
-  if (options.json !== undefined)
-    writeFileSync(
-      options.json,
-      `${JSON.stringify({ machine, rounds: options.rounds, ...found }, null, 2)}\n`,
-    );
   return 0;
 }
