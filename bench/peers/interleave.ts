@@ -44,9 +44,12 @@ const SHORT = 0.1;
 const TURN = 0.3;
 
 /** Seconds that the run takes, the median of its repetitions, and the peak it tells. */
-async function turn({ subject, run }: Contender): Promise<{ seconds: number; peak: number }> {
-  const start = performance.now();
-  const spent = () => (performance.now() - start) / 1000;
+async function turn(
+  { subject, run }: Contender,
+  now: () => number,
+): Promise<{ seconds: number; peak: number }> {
+  const start = now();
+  const spent = () => (now() - start) / 1000;
   const once = async () => {
     const answer = await subject.ask(run);
     return { seconds: numberIn(answer, 'seconds'), peak: numberIn(answer, 'peak') };
@@ -86,15 +89,22 @@ async function timeOthers<T>(subject: Asked, passed: Passed, work: () => Promise
   return result;
 }
 
-/** `rounds` rounds of all contenders, each prepared once. Every contender has a subject of its own. */
-export async function takeTurns(contenders: readonly Contender[], rounds: number): Promise<Timed[]> {
+/**
+ * `rounds` rounds of all contenders, each prepared once. Every contender has a subject of its own. `now` is the clock, in
+ * milliseconds, that decides which runs are short.
+ */
+export async function takeTurns(
+  contenders: readonly Contender[],
+  rounds: number,
+  now = () => performance.now(),
+): Promise<Timed[]> {
   const results = contenders.map(() => ({ seconds: [] as number[], peak: 0 }));
   const passed = contenders.map((): Passed => ({ wall: 0, others: 0 }));
   for (const { subject, prepare } of contenders) await subject.ask(prepare);
   for (let round = 0; round < rounds; round++) {
     for (const [i, one] of contenders.entries()) {
       await pause();
-      const { seconds, peak } = await timeOthers(one.subject, passed[i]!, () => turn(one));
+      const { seconds, peak } = await timeOthers(one.subject, passed[i]!, () => turn(one, now));
       results[i]!.seconds.push(seconds);
       results[i]!.peak = Math.max(results[i]!.peak, peak);
     }

@@ -91,22 +91,29 @@ export function memoryLine(products: readonly ComparedProduct[]): string {
   return `Peak resident, numbers included: ${[...peaks].map(([label, bytes]) => `${label} ${gigabytes(bytes)}`).join(', ')}.`;
 }
 
-/** Models end to end: a row for each engine; ours with its ratio over the best peer, in speed and in memory. */
+/** Models end to end: a row for each engine; a peer's has how ours stands to it, in speed and in memory. */
 export function workTable(works: readonly ComparedWork[]): string {
+  const labels = labelsOf(works, true);
   const rows = works.flatMap(({ name, tokens, timed }) => {
-    const peer = bestPeer(timed);
+    const ours = labels.map((label) => timed.find((one) => one.label === label));
     return timed.map((one) => {
       const { median: middle, p10, p90 } = summarise(one.seconds);
-      const against = one.ours && peer !== null;
+      const each = (text: (mine: Timed) => string) =>
+        ours.map((mine) => (one.ours || mine === undefined ? '' : text(mine)));
       return [
-        ...[name, one.label, time(middle), `${time(p10)} – ${time(p90)}`],
-        ...[count(tokens / middle), against ? ratioText(ratioOf(one, peer)) : ''],
-        ...[gigabytes(one.peak), against ? (one.peak / peer.peak).toFixed(2) : ''],
+        ...[name, one.label, time(middle), `${time(p10)} – ${time(p90)}`, count(tokens / middle)],
+        ...each((mine) => ratioText(ratioOf(mine, one))),
+        ...[gigabytes(one.peak), ...each((mine) => (mine.peak / one.peak).toFixed(2))],
       ];
     });
   });
-  const header = ['what', 'engine', 'median', 'p10 – p90', 'tok/s', 'ours / best peer'];
-  return table([...header, 'peak resident', 'memory / best peer'], rows);
+  return table(
+    [
+      ...['what', 'engine', 'median', 'p10 – p90', 'tok/s', ...labels.map((label) => `${label} / it`)],
+      ...['peak resident', ...labels.map((label) => `memory, ${label} / it`)],
+    ],
+    rows,
+  );
 }
 
 /** Above this many processors, peers that wait by spinning lose far more than their share. */
