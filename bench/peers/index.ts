@@ -9,7 +9,8 @@ import { availableMemory } from '../../lib/model/model.ts';
 import { defaultThreads, positiveInteger } from '../../lib/model/threads.ts';
 import { call, root } from '../cuda-static/tools.ts';
 import { describeMachine } from '../machine.ts';
-import { machineLines } from '../report.ts';
+import { quantile } from '../measure.ts';
+import { machineLines, time } from '../report.ts';
 import { Absent } from './conversation.ts';
 import { bytesOf, compareProduct, shapes, startEngines, stopEngines } from './gemm.ts';
 import type { WeightType } from './gguf.ts';
@@ -151,6 +152,7 @@ async function compareAll(
     tell(`${describe(size, work).name} …`);
     const one = await compareWork(size, work, runners(), rounds);
     compared.push(one.compared);
+    for (const { label, seconds } of one.compared.timed) tell(`  ${label}: ${time(quantile(seconds, 0.5))}`);
     for (const detail of one.details) details.add(detail);
     for (const reason of one.skipped) skipped.add(reason);
   }
@@ -238,6 +240,7 @@ export async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1)); // with its exit handlers
   const machine = await describeMachine(options.threads, PEAK_RUNS);
   process.stdout.write(
     `${machineLines(machine)}\n${options.rounds} round${options.rounds === 1 ? '' : 's'}, every engine in each; a ratio is ours over the peer in speed, round by round: median (p10 – p90)\n`,

@@ -72,6 +72,8 @@ export function openLlama(source: string | undefined, libraries: string | undefi
     ...[join(root, 'bench', 'native', 'llama', 'main.cc'), ...linked, `-Wl,-rpath,${folder}`],
   ]);
   const models = mkdtempSync(join(tmpdir(), 'toolgrad-peers-'));
+  const dispose = () => rmSync(models, { recursive: true, force: true });
+  process.once('exit', dispose); // gigabytes: also where the bench is interrupted
   return {
     runner(size, type, threads) {
       const file = join(models, `${size}-${type}.gguf`);
@@ -80,6 +82,9 @@ export function openLlama(source: string | undefined, libraries: string | undefi
       const program = { command: executable, args: [file, String(threads), folder], environment };
       return { label: type, ours: false, program };
     },
-    dispose: () => rmSync(models, { recursive: true, force: true }),
+    dispose() {
+      process.off('exit', dispose);
+      dispose();
+    },
   };
 }
