@@ -38,7 +38,8 @@ export function time(seconds: number): string {
 
 const giga = (rate: number) => (rate / 1e9 >= 100 ? (rate / 1e9).toFixed(0) : (rate / 1e9).toPrecision(3));
 
-function count(value: number): string {
+/** A rate or a count with the digits that mean something. */
+export function count(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 
