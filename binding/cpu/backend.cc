@@ -75,7 +75,10 @@ class CpuOps final : public Ops {
 
   void pack(const float* src, PackedMatrix dst) override { kernels_.pack(src, dst, pool_); }
   void unpack(PackedMatrix src, float* dst) override { kernels_.unpack(src, dst, pool_); }
-  void linear_forward(const LinearForward& op) override { kernels_.linear_forward(op, pool_, scratch_); }
+  void linear_forward(const LinearForward& op) override { kernels_.linear_forward(&op, 1, pool_, scratch_); }
+  void linear_forwards(const LinearForward* ops, int64_t count) override {
+    kernels_.linear_forward(ops, count, pool_, scratch_);
+  }
   void linear_backward_input(const LinearBackwardInput& op) override {
     kernels_.linear_backward_input(op, pool_, scratch_);
   }
@@ -97,11 +100,7 @@ class CpuOps final : public Ops {
   void attention_backward(const AttentionBackward& op) override { kernels_.attention_backward(op, pool_, scratch_); }
   void swiglu_forward(const SwigluForward& op) override { kernels_.swiglu_forward(op, pool_, scratch_); }
   void swiglu_backward(const SwigluBackward& op) override { kernels_.swiglu_backward(op, pool_, scratch_); }
-  void gated_forward(const GatedForward& op) override {
-    linear_forward({op.x, op.w_gate, op.bias_gate, nullptr, op.gate, op.T});
-    linear_forward({op.x, op.w_up, op.bias_up, nullptr, op.up, op.T});
-    swiglu_forward({op.gate, op.up, op.act, op.T, op.w_gate.rows});
-  }
+  void gated_forward(const GatedForward& op) override { kernels_.gated_forward(op, pool_, scratch_); }
   void embedding_forward(const EmbeddingForward& op) override { kernels_.embedding_forward(op, pool_, scratch_); }
   void embedding_backward(const EmbeddingBackward& op) override { kernels_.embedding_backward(op, pool_, scratch_); }
   void kv_prepare(const KvPrepare& op) override;

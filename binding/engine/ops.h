@@ -338,6 +338,10 @@ class Ops {
   virtual void pack(const float* src, PackedMatrix dst) = 0;  // row-major [rows, cols] -> panels (rounds to dtype)
   virtual void unpack(PackedMatrix src, float* dst) = 0;      // panels -> row-major fp32
   virtual void linear_forward(const LinearForward&) = 0;
+  /// Several products, none of which reads what another writes: one after another, to the bit.
+  virtual void linear_forwards(const LinearForward* ops, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) linear_forward(ops[i]);
+  }
   virtual void linear_backward_input(const LinearBackwardInput&) = 0;
   virtual void linear_backward_weight(const LinearBackwardWeight&) = 0;
   virtual void linear_backward(const LinearBackward&) = 0;

@@ -166,9 +166,17 @@ void Transformer::attention_forward(const TokenBatch& batch, const LayerActivati
   const ModelShape& s = shape_;
   const int64_t T = batch.map.T;
   norm(a.x_in, p.input_norm, all.normed, nullptr, T, s.C);
-  linear(all.adapter, all.normed, p.q, p.q_bias, nullptr, s.qk_norm ? a.q_pre : a.q, T);
-  linear(all.adapter, all.normed, p.k, p.k_bias, nullptr, s.qk_norm ? a.k_pre : all.k, T);
-  linear(all.adapter, all.normed, p.v, p.v_bias, nullptr, all.v, T);
+  float *const q = s.qk_norm ? a.q_pre : a.q, *const k = s.qk_norm ? a.k_pre : all.k;
+  const LinearForward projections[] = {
+      {all.normed, parameters_.weight(p.q), parameters_.vector(p.q_bias), nullptr, q, T},
+      {all.normed, parameters_.weight(p.k), parameters_.vector(p.k_bias), nullptr, k, T},
+      {all.normed, parameters_.weight(p.v), parameters_.vector(p.v_bias), nullptr, all.v, T}};
+  ops_.linear_forwards(projections, 3);
+  if (all.adapter != nullptr) {
+    all.adapter->forward(ops_, p.q, all.normed.f32(), q, T);
+    all.adapter->forward(ops_, p.k, all.normed.f32(), k, T);
+    all.adapter->forward(ops_, p.v, all.normed.f32(), all.v, T);
+  }
   if (s.qk_norm) {
     norm(a.q_pre, p.q_norm, a.q, a.q_rstd, T * s.H, s.D);
     norm(a.k_pre, p.k_norm, all.k, a.k_rstd, T * s.G, s.D);

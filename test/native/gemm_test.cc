@@ -74,6 +74,53 @@ void test_packing(Backend& backend, const std::string& isa) {
   check(padded, isa + ": the padding rows of the last panel are zero");
 }
 
+// Gate, up and SwiGLU in one, and several products in one call, against the ops one by one: bits, at edges of tiles and panels.
+void test_fused(Backend& backend, const std::string& what) {
+  const float kUntouched = 12345.0f;
+  bool gated = true, unkept = true, together = true;
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    for (const auto& [T, F, K] :
+         {Shape{1, 5, 7}, {1, 200, 64}, {3, 36, 20}, {9, 300, 130}, {40, 33, 65}, {500, 40, 24}}) {
+      const Problem a({T, F, K}, dtype, 70), b({T, F, K}, dtype, 71), c({T, 2 * F + 3, K}, dtype, 72);
+      Packed wa(*backend.ops, a.w, F, K, dtype), wb(*backend.ops, b.w, F, K, dtype);
+      Packed wc(*backend.ops, c.w, 2 * F + 3, K, dtype);
+      const auto fresh = [&](int64_t n) { return std::vector<float>(static_cast<size_t>(n), kUntouched); };
+      std::vector<float> gate = fresh(T * F), up = gate, act = gate, other = fresh(T * (2 * F + 3));
+      const LinearForward ops[] = {{a.x.data(), wa.matrix, a.bias.data(), nullptr, gate.data(), T},
+                                   {a.x.data(), wb.matrix, nullptr, nullptr, up.data(), T},
+                                   {a.x.data(), wc.matrix, c.bias.data(), c.residual.data(), other.data(), T}};
+      for (const LinearForward& op : ops) backend.ops->linear_forward(op);
+      backend.ops->swiglu_forward({gate.data(), up.data(), act.data(), T, F});
+      const std::vector<std::vector<float>> expected{gate, up, other, act};
+
+      std::fill(gate.begin(), gate.end(), kUntouched);
+      std::fill(up.begin(), up.end(), kUntouched);
+      std::fill(other.begin(), other.end(), kUntouched);
+      backend.ops->linear_forwards(ops, 3);
+      together =
+          together && same_bits(gate, expected[0]) && same_bits(up, expected[1]) && same_bits(other, expected[2]);
+
+      std::vector<float> room = fresh(T * F + 16);  // nothing may be written behind act
+      for (const bool keep : {true, false}) {
+        std::fill(gate.begin(), gate.end(), kUntouched);
+        std::fill(up.begin(), up.end(), kUntouched);
+        std::fill(room.begin(), room.end(), kUntouched);
+        backend.ops->gated_forward(
+            {a.x.data(), wa.matrix, wb.matrix, a.bias.data(), nullptr, gate.data(), up.data(), room.data(), T, keep});
+        const bool right = same_bits(std::vector<float>(room.begin(), room.end() - 16), expected[3]) &&
+                           std::all_of(room.end() - 16, room.end(), [&](float x) { return x == kUntouched; });
+        if (keep)
+          gated = gated && right && same_bits(gate, expected[0]) && same_bits(up, expected[1]);
+        else
+          unkept = unkept && right;
+      }
+    }
+  }
+  check(together, what + ": products of one call have the bits of a call each");
+  check(gated, what + ": gate, up and SwiGLU in one have the bits of three ops");
+  check(unkept, what + ": so has SwiGLU when gate and up are not kept");
+}
+
 }  // namespace
 
 int main() {
@@ -82,6 +129,8 @@ int main() {
     const std::string name = isa_name(isa);
     Backend one(isa, 1), two(isa, 2), three(isa, 3);
     test_packing(two, name);
+    test_fused(one, name + ", 1 thread");
+    test_fused(three, name + ", 3 threads");
     bool guards = true, threads_agree = true, alone_agrees = true, parts_agree = true, types_agree = true;
     bool isas_agree = true;
     size_t index = 0;

@@ -1,76 +1,173 @@
-// y = x W^T (+ bias) (+ residual), W in panels of 16 output rows, bf16 or fp32.
+// y = x W^T (+ bias) (+ residual), W in panels of 16 output rows, bf16 or fp32; and the gate and up products of an MLP with
+// SwiGLU behind them.
 //
 // Reduction: one fp32 FMA chain per output element over k, from 0, for every T; then bias, then residual, each rounded.
-// Rows, panels and threads only decide which worker runs a chain. Per worker: one widened weight block and one
-// accumulator tile. T = 1 streams several panels at once, so the chains' latency hides behind the memory's.
+// Rows, panels and threads only decide which worker runs a chain. Per worker: one widened weight block and accumulator tiles.
+// Few rows stream several panels at once, so the chains' latency hides behind the memory's.
 #include "cpu/kernels/gemm_block.h"
 #include "cpu/kernels/kernels.h"
+#include "cpu/kernels/swiglu.h"
 
 namespace toolgrad::TOOLGRAD_ISA {
 namespace {
 
 constexpr int64_t kRowBlock = 384;  // rows that share one widened weight block
+constexpr int64_t kPanelsOfTask =
+    4;  // few rows: tasks are cut at multiples of this, enough chains to hide their latency
 
+// A product of T rows and `panels` panels, cut into tasks: row blocks, and in each of them parts of the panels.
+struct Cut {
+  int64_t T = 0, panels = 0, row_blocks = 0, parts = 0, unit = 1;
+
+  Cut(int64_t rows, int64_t N, int64_t K, int threads) : T(rows), panels(div_up(N, kPanelRows)) {
+    const int64_t work = T * K * N;
+    row_blocks = row_blocks_for(T, kRowBlock, div_up(panels, kTilePanels), threads, work);
+    unit = at_most(group_panels(block_rows()), kPanelsOfTask);
+    parts = at_most(column_tasks_for(row_blocks, threads, work), div_up(panels, unit));
+  }
+  int64_t block_rows() const { return div_up(T, row_blocks); }
+  int64_t tasks() const { return row_blocks * parts; }
+  // Floats of one accumulator tile.
+  int64_t acc_floats() const { return at_least(block_rows() * group_panels(block_rows()), kTileRows * 8) * kPanelRows; }
+};
+// What one task computes.
+struct Piece {
+  int64_t row0, row1, panel0, panel1;
+
+  Piece(const Cut& cut, int64_t task) {
+    const int64_t block = task / cut.parts, part = task % cut.parts, units = div_up(cut.panels, cut.unit);
+    row0 = cut.T * block / cut.row_blocks, row1 = cut.T * (block + 1) / cut.row_blocks;
+    panel0 = units * part / cut.parts * cut.unit;
+    panel1 = at_most(cut.panels, units * (part + 1) / cut.parts * cut.unit);
+  }
+  int64_t rows() const { return row1 - row0; }
+};
+
+// Calls f(first panel, panels, whether as many panels come next) for the panels that are worked on together.
+template <class F>
+void each_group(const Piece& piece, F&& f) {
+  const int group = group_panels(piece.rows());
+  for (int64_t p = piece.panel0; p < piece.panel1; p += group) {
+    const int panels = static_cast<int>(at_most(group, piece.panel1 - p));
+    f(p, panels, p + 2 * panels <= piece.panel1);
+  }
+}
+
+struct Out {
+  float* data;  // of row row0 and the group's first column
+  int64_t row;
+  bool padded;  // has room for whole panels
+};
+
+// The rows of a piece times `panels` panels from p on. acc: a tile, not used when the chains can run in `out`.
 template <class W>
-void forward_task(const LinearForward& op, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1, float* wide,
-                  float* acc) {
-  const int64_t K = op.w.cols, N = op.w.rows, rows = row1 - row0;
-  const int group = group_panels(rows);
-  const W* w = static_cast<const W*>(op.w.data);
-  const float* x = op.x.f32() + row0 * K;
-  for (int64_t p = panel0; p < panel1; p += group) {
-    const int panels = static_cast<int>(at_most(group, panel1 - p));
-    const int64_t n0 = p * kPanelRows, columns = at_most(panels * kPanelRows, N - n0);
-    float* y = op.y + row0 * N + n0;
-    // The chains run in y itself unless y holds the residual or the last panel is wider than y.
-    const bool direct = op.residual == nullptr && columns == panels * kPanelRows;
-    float* c = direct ? y : acc;
-    const int64_t c_row = direct ? N : panels * kPanelRows;
-    forward_block(x, rows, K, panel(w, K, p), panels, c, c_row, wide, p + 2 * panels <= panel1);
-    if (direct && op.bias == nullptr) continue;
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t n = 0; n < columns; n += kLanes) {
-        const int valid = static_cast<int>(at_most(kLanes, columns - n));
-        Vec v = load(c + r * c_row + n);
-        if (op.bias != nullptr) v = v + load_partial(op.bias + n0 + n, valid);
-        if (op.residual != nullptr) v = v + load_partial(op.residual + (row0 + r) * N + n0 + n, valid);
-        if (valid == kLanes)
-          store(y + r * N + n, v);
-        else
-          store_partial(y + r * N + n, v, valid);
-      }
+void product(const LinearForward& op, const Piece& piece, int64_t p, int panels, bool more, Out out, float* wide,
+             float* acc) {
+  const int64_t K = op.w.cols, N = op.w.rows, n0 = p * kPanelRows, columns = at_most(panels * kPanelRows, N - n0);
+  // The chains run in the result itself unless it holds the residual or the last panel is wider than it.
+  const bool direct = op.residual == nullptr && (out.padded || columns == panels * kPanelRows);
+  float* c = direct ? out.data : acc;
+  const int64_t c_row = direct ? out.row : panels * kPanelRows;
+  const W* w = panel(static_cast<const W*>(op.w.data), K, p);
+  forward_block(op.x.f32() + piece.row0 * K, piece.rows(), K, w, panels, c, c_row, wide, more);
+  if (direct && op.bias == nullptr) return;
+  for (int64_t r = 0; r < piece.rows(); ++r) {
+    for (int64_t n = 0; n < columns; n += kLanes) {
+      const int valid = static_cast<int>(at_most(kLanes, columns - n));
+      Vec v = load(c + r * c_row + n);
+      if (op.bias != nullptr) v = v + load_partial(op.bias + n0 + n, valid);
+      if (op.residual != nullptr) v = v + load_partial(op.residual + (piece.row0 + r) * N + n0 + n, valid);
+      if (valid == kLanes)
+        store(out.data + r * out.row + n, v);
+      else
+        store_partial(out.data + r * out.row + n, v, valid);
     }
   }
 }
 
+template <class W>
+void forward_task(const LinearForward& op, const Piece& piece, float* wide, float* acc) {
+  const int64_t N = op.w.rows;
+  each_group(piece, [&](int64_t p, int panels, bool more) {
+    product<W>(op, piece, p, panels, more, {op.y + piece.row0 * N + p * kPanelRows, N, false}, wide, acc);
+  });
+}
+
+// acc: three tiles.
+template <class W>
+void gated_task(const GatedForward& op, const Piece& piece, float* wide, float* acc, int64_t acc_floats) {
+  const int64_t F = op.w_gate.rows;
+  const LinearForward gate{op.x, op.w_gate, op.bias_gate, nullptr, op.gate, op.T};
+  const LinearForward up{op.x, op.w_up, op.bias_up, nullptr, op.up, op.T};
+  each_group(piece, [&](int64_t p, int panels, bool more) {
+    const int64_t n0 = p * kPanelRows, at = piece.row0 * F + n0, columns = at_most(panels * kPanelRows, F - n0);
+    const int64_t width = panels * kPanelRows;
+    const Out to_gate = op.keep ? Out{op.gate + at, F, false} : Out{acc + acc_floats, width, true};
+    const Out to_up = op.keep ? Out{op.up + at, F, false} : Out{acc + 2 * acc_floats, width, true};
+    product<W>(gate, piece, p, panels, more, to_gate, wide, acc);
+    product<W>(up, piece, p, panels, more, to_up, wide, acc);
+    for (int64_t r = 0; r < piece.rows(); ++r) {
+      const float *g = to_gate.data + r * to_gate.row, *u = to_up.data + r * to_up.row;
+      float* act = op.act.f32() + at + r * F;
+      int64_t n = 0;
+      for (; n + kLanes <= columns; n += kLanes) store(act + n, swiglu(load(g + n), load(u + n)));
+      if (n < columns) {
+        const int valid = static_cast<int>(columns - n);
+        store_partial(act + n, swiglu(load_partial(g + n, valid), load_partial(u + n, valid)), valid);
+      }
+    }
+  });
+}
+
 }  // namespace
 
-void linear_forward(const LinearForward& op, ThreadPool& pool, Scratch& scratch) {
-  const int64_t K = op.w.cols, N = op.w.rows;
-  if (op.T <= 0 || N <= 0) return;
-  const int64_t panels = div_up(N, kPanelRows);
+void linear_forward(const LinearForward* ops, int64_t count, ThreadPool& pool, Scratch& scratch) {
+  constexpr int64_t kMost = 8;
+  for (; count > kMost; ops += kMost, count -= kMost) linear_forward(ops, kMost, pool, scratch);
   const int threads = pool.threads();
-  const int64_t work = op.T * K * N;
-  const int64_t row_blocks = row_blocks_for(op.T, kRowBlock, div_up(panels, kTilePanels), threads, work);
-  const int64_t block_rows = div_up(op.T, row_blocks);
-  const int64_t group = group_panels(block_rows);
-  const int64_t wanted = column_tasks_for(row_blocks, threads, work);
-  const int64_t groups_per_task = div_up(div_up(panels, group), wanted);
-  const int64_t panels_per_task = groups_per_task * group, panel_tasks = div_up(panels, panels_per_task);
-
-  const int64_t acc_floats = at_least(block_rows * group, kTileRows * 8) * kPanelRows;
+  int64_t ends[kMost], tasks = 0, acc_floats = 0, work = 0;
+  const auto cut_of = [&](int64_t i) { return Cut(ops[i].T, ops[i].w.rows, ops[i].w.cols, threads); };
+  for (int64_t i = 0; i < count; ++i) {
+    const LinearForward& op = ops[i];
+    if (op.T > 0 && op.w.rows > 0) {
+      const Cut cut = cut_of(i);
+      tasks += cut.tasks();
+      acc_floats = at_least(acc_floats, cut.acc_floats());
+      work += op.T * op.w.rows * op.w.cols;
+    }
+    ends[i] = tasks;
+  }
   float* wide = scratch.floats(0, threads * kWideFloats);
   float* acc = scratch.floats(1, threads * acc_floats);
-  pool.parallel_for(row_blocks * panel_tasks, [&](int64_t task, int worker) {
-    const int64_t block = task / panel_tasks, part = task % panel_tasks;
-    const int64_t row0 = op.T * block / row_blocks, row1 = op.T * (block + 1) / row_blocks;
-    const int64_t panel0 = part * panels_per_task, panel1 = at_most(panels, panel0 + panels_per_task);
-    float* my_wide = wide + worker * kWideFloats;
-    float* my_acc = acc + worker * acc_floats;
-    if (op.w.dtype == DType::kBF16)
-      forward_task<uint16_t>(op, row0, row1, panel0, panel1, my_wide, my_acc);
+  auto run = [&](int64_t task, int worker) {
+    int64_t i = 0;
+    while (task >= ends[i]) ++i;
+    const Piece piece(cut_of(i), task - (i == 0 ? 0 : ends[i - 1]));
+    float *my_wide = wide + worker * kWideFloats, *my_acc = acc + worker * acc_floats;
+    if (ops[i].w.dtype == DType::kBF16)
+      forward_task<uint16_t>(ops[i], piece, my_wide, my_acc);
     else
-      forward_task<float>(op, row0, row1, panel0, panel1, my_wide, my_acc);
+      forward_task<float>(ops[i], piece, my_wide, my_acc);
+  };
+  if (work < kInlineWork)
+    for (int64_t task = 0; task < tasks; ++task) run(task, 0);
+  else
+    pool.parallel_for(tasks, run);
+}
+
+void gated_forward(const GatedForward& op, ThreadPool& pool, Scratch& scratch) {
+  if (op.T <= 0 || op.w_gate.rows <= 0) return;
+  const int threads = pool.threads();
+  const Cut cut(op.T, op.w_gate.rows, op.w_gate.cols, threads);
+  const int64_t acc_floats = cut.acc_floats();
+  float* wide = scratch.floats(0, threads * kWideFloats);
+  float* acc = scratch.floats(1, threads * 3 * acc_floats);
+  pool.parallel_for(cut.tasks(), [&](int64_t task, int worker) {
+    float *my_wide = wide + worker * kWideFloats, *my_acc = acc + worker * 3 * acc_floats;
+    if (op.w_gate.dtype == DType::kBF16)
+      gated_task<uint16_t>(op, Piece(cut, task), my_wide, my_acc, acc_floats);
+    else
+      gated_task<float>(op, Piece(cut, task), my_wide, my_acc, acc_floats);
   });
 }
 

@@ -16,7 +16,8 @@ namespace toolgrad {
 struct KernelTable {
   void (*pack)(const float* src, PackedMatrix dst, ThreadPool&);
   void (*unpack)(PackedMatrix src, float* dst, ThreadPool&);
-  void (*linear_forward)(const LinearForward&, ThreadPool&, Scratch&);
+  void (*linear_forward)(const LinearForward* ops, int64_t count, ThreadPool&, Scratch&);
+  void (*gated_forward)(const GatedForward&, ThreadPool&, Scratch&);
   void (*linear_backward_input)(const LinearBackwardInput&, ThreadPool&, Scratch&);
   void (*linear_backward_weight)(const LinearBackwardWeight&, ThreadPool&, Scratch&);
   void (*low_rank_forward)(const LowRankForward&, ThreadPool&, Scratch&);
@@ -46,7 +47,8 @@ struct KernelTable {
   namespace toolgrad::isa {                                                        \
   void pack(const float* src, PackedMatrix dst, ThreadPool&);                      \
   void unpack(PackedMatrix src, float* dst, ThreadPool&);                          \
-  void linear_forward(const LinearForward&, ThreadPool&, Scratch&);                \
+  void linear_forward(const LinearForward*, int64_t, ThreadPool&, Scratch&);       \
+  void gated_forward(const GatedForward&, ThreadPool&, Scratch&);                  \
   void linear_backward_input(const LinearBackwardInput&, ThreadPool&, Scratch&);   \
   void linear_backward_weight(const LinearBackwardWeight&, ThreadPool&, Scratch&); \
   void low_rank_forward(const LowRankForward&, ThreadPool&, Scratch&);             \

@@ -21,7 +21,8 @@ void multiply(float* x, int64_t count, float factor, ThreadPool& pool) {
 // h = scale * A x, [T, r] in slot 2.
 float* narrow(const float* x, PackedMatrix a, float scale, int64_t T, ThreadPool& pool, Scratch& scratch) {
   float* h = scratch.floats(2, T * a.rows);
-  linear_forward({x, a, nullptr, nullptr, h, T}, pool, scratch);
+  const LinearForward narrow{x, a, nullptr, nullptr, h, T};
+  linear_forward(&narrow, 1, pool, scratch);
   multiply(h, T * a.rows, scale, pool);
   return h;
 }
@@ -31,7 +32,8 @@ float* narrow(const float* x, PackedMatrix a, float scale, int64_t T, ThreadPool
 void low_rank_forward(const LowRankForward& op, ThreadPool& pool, Scratch& scratch) {
   if (op.T <= 0) return;
   const float* h = narrow(op.x, op.a, op.scale, op.T, pool, scratch);
-  linear_forward({h, op.b, nullptr, op.y, op.y, op.T}, pool, scratch);
+  const LinearForward wide{h, op.b, nullptr, op.y, op.y, op.T};
+  linear_forward(&wide, 1, pool, scratch);
 }
 
 void low_rank_backward(const LowRankBackward& op, ThreadPool& pool, Scratch& scratch) {

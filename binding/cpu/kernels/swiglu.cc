@@ -1,5 +1,7 @@
 // SwiGLU forward and backward; element-wise. An element's bits do not depend on its place: partial vectors run the same
 // operations as full ones.
+#include "cpu/kernels/swiglu.h"
+
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/lanes.h"
 
@@ -7,12 +9,6 @@ namespace toolgrad::TOOLGRAD_ISA {
 namespace {
 
 constexpr int64_t kElementsPerTask = 1 << 14;
-
-// 1 / (1 + e^-x)
-TOOLGRAD_INLINE Vec sigmoid(Vec x) {
-  const Vec one = broadcast(1.0f);
-  return one / (one + exp(zero() - x));
-}
 
 template <class F>
 void run_elements(ThreadPool& pool, int64_t count, F&& f) {
@@ -26,8 +22,7 @@ void run_elements(ThreadPool& pool, int64_t count, F&& f) {
 
 void swiglu_forward(const SwigluForward& op, ThreadPool& pool, Scratch&) {
   run_elements(pool, op.T * op.F, [&](int64_t i, int n) {
-    const Vec gate = load_lanes(op.gate + i, n);
-    store_lanes(op.act.f32() + i, gate * sigmoid(gate) * load_lanes(op.up + i, n), n);
+    store_lanes(op.act.f32() + i, swiglu(load_lanes(op.gate + i, n), load_lanes(op.up + i, n)), n);
   });
 }
 

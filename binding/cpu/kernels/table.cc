@@ -8,6 +8,7 @@ const KernelTable& kernel_table() {
       .pack = pack,
       .unpack = unpack,
       .linear_forward = linear_forward,
+      .gated_forward = gated_forward,
       .linear_backward_input = linear_backward_input,
       .linear_backward_weight = linear_backward_weight,
       .low_rank_forward = low_rank_forward,
