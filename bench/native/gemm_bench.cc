@@ -246,7 +246,7 @@ int main(int argc, char** argv) {
   const DType bf16 = DType::kBF16, f32 = DType::kF32;
 
   if (wants("stream")) {  // far more weights than the caches hold
-    for (const int64_t T : {1, 8}) {
+    for (const int64_t T : {1, 8, 16, 32, 64}) {
       b.forward(T, 1536, 576, bf16, "stream", 100);
       b.forward(T, 4864, 896, bf16, "stream", 20);
     }

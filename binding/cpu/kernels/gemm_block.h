@@ -62,18 +62,22 @@ void forward_block(const float* x, int64_t rows, int64_t K, const W* w, int pane
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t k1 = K * (block + 1) / blocks, depth = k1 - k0;
     const W* b = w + k0 * kLanes;
+    // Weights come from memory while the tiles before them are worked on: fetched by the first strip.
+    const char* next = reinterpret_cast<const char*>(b + panels * K * kLanes);
+    constexpr int64_t step = kLanes * sizeof(W);
     if (widen) {
       for (int p = 0; p < panels; ++p) {
         const W* from = b + p * K * kLanes;
         float* to = wide + p * depth * kLanes;
         for (int64_t i = 0; i < depth; ++i) store(to + i * kLanes, load_weight(from + i * kLanes));
       }
-      run_strips<Rows::kApart, float>(rows, panels, {depth, x + k0, K, wide, depth * kLanes, c, c_row, kLanes, k0 > 0});
-    } else if (more) {
-      run_strips<Rows::kApartAhead, W>(
-          rows, panels, {depth, x + k0, K, b, K * kLanes, c, c_row, kLanes, k0 > 0, panels * K * kLanes});
+      const TileArgs<float> tiles{depth, x + k0, K,      wide, depth * kLanes, c,
+                                  c_row, kLanes, k0 > 0, next, step,           K * step};
+      more ? run_strips<Rows::kApartAhead, float>(rows, panels, tiles)
+           : run_strips<Rows::kApart, float>(rows, panels, tiles);
     } else {
-      run_strips<Rows::kApart, W>(rows, panels, {depth, x + k0, K, b, K * kLanes, c, c_row, kLanes, k0 > 0});
+      const TileArgs<W> tiles{depth, x + k0, K, b, K * kLanes, c, c_row, kLanes, k0 > 0, next, step, K * step};
+      more ? run_strips<Rows::kApartAhead, W>(rows, panels, tiles) : run_strips<Rows::kApart, W>(rows, panels, tiles);
     }
     k0 = k1;
   }

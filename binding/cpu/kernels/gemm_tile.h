@@ -28,8 +28,7 @@ constexpr int tile_panels(int rows) {
 #endif
 
 // How the rows of `a` lie: each row contiguous over the depth (a[r * stride + i]), or the rows of one depth step
-// together (a[i * stride + r]). kApartAhead is kApart that also fetches b + ahead, the weights of the next call, into
-// L2.
+// together (a[i * stride + r]). kApartAhead is kApart that also fetches the weights of the next call into L2.
 enum class Rows { kApart, kApartAhead, kTogether };
 
 TOOLGRAD_INLINE Vec load_weight(const float* p) {
@@ -48,8 +47,10 @@ struct TileArgs {
   int64_t b_panel;
   float* c;
   int64_t c_row, c_panel;
-  bool load_c;        // continue the chains in c; otherwise start from 0
-  int64_t ahead = 0;  // elements from b to what Rows::kApartAhead fetches
+  bool load_c;  // continue the chains in c; otherwise start from 0
+  // What Rows::kApartAhead fetches: for each depth step `next_step` bytes of each panel, these `next_panel` bytes apart.
+  const char* next = nullptr;
+  int64_t next_step = 0, next_panel = 0;
 };
 
 template <int MR, int NP, Rows kRows, class W>
@@ -75,12 +76,14 @@ __attribute__((noinline)) void tile(const TileArgs<W>& t) {
   const int64_t depth_step = kRows == Rows::kTogether ? t.a_stride : 1;
   const W* b = t.b;
   const int64_t b_panel = t.b_panel;
-  const int64_t ahead = t.ahead;
+  const char* next = t.next;
+  const int64_t next_step = t.next_step, next_panel = t.next_panel;
   for (int64_t i = 0; i < t.depth; ++i) {
     Vec w[NP];
     if constexpr (kRows == Rows::kApartAhead) {
 #pragma GCC unroll 8
-      for (int p = 0; p < NP; ++p) __builtin_prefetch(b + p * b_panel + ahead, 0, 2);
+      for (int p = 0; p < NP; ++p) __builtin_prefetch(next + p * next_panel, 0, 2);
+      next += next_step;
     }
 #pragma GCC unroll 8
     for (int p = 0; p < NP; ++p) w[p] = load_weight(b + p * b_panel);
@@ -107,6 +110,7 @@ void tiles_across(int panels, TileArgs<W> t) {
     tile<MR, NP, kRows, W>(t);
     t.b += NP * t.b_panel;
     t.c += NP * t.c_panel;
+    t.next += NP * t.next_panel;
   }
   if constexpr (NP > 1) {
     if (panels > 0) tiles_across<MR, NP / 2, kRows, W>(panels, t);
