@@ -2,7 +2,7 @@
 // same run; for few rows also GB/s of weights read and the share of the DRAM read rate measured in the same run.
 //
 //   cmake -S . -B build-bench -DTOOLGRAD_TESTS=OFF -DTOOLGRAD_BENCH=ON && cmake --build build-bench -j2
-//   build-bench/gemm_bench [threads: 2] [isa: best] [part: all | stream | decode | forward | input | weight | head | sample]
+//   build-bench/gemm_bench [threads: 2] [isa: best] [part: all | stream | square | decode | forward | input | weight | head | sample]
 //                          [clock: wall | cpu]
 #include <algorithm>
 #include <chrono>
@@ -250,6 +250,21 @@ int main(int argc, char** argv) {
       b.forward(T, 1536, 576, bf16, "stream", 100);
       b.forward(T, 4864, 896, bf16, "stream", 20);
     }
+  }
+  if (wants("square")) {  // rows a multiple of 4 KiB apart, and the layers of a training step
+    b.forward(512, 2048, 2048, bf16);
+    b.forward(2048, 2048, 2048, f32);
+    b.forward(512, 576, 1536, bf16);
+    b.forward(512, 1536, 576, bf16);
+    b.input(512, 2048, 2048, bf16);
+    b.input(512, 1536, 576, bf16);
+    b.input(512, 576, 1536, bf16);
+    b.input(512, 49152, 576, bf16);
+    b.weight(512, 2048, 2048);
+    b.weight(512, 1536, 576);
+    b.weight(512, 576, 1536);
+    b.weight(512, 576, 576);
+    b.head(512, 49152, 576, bf16);
   }
   if (wants("decode")) {
     for (const DType dtype : {bf16, f32}) {

@@ -14,9 +14,10 @@ using Shape = LinearShape;
 using Problem = LinearProblem;
 using Results = LinearResults;
 
-const Shape kShapes[] = {{1, 1, 1},      {1, 16, 1},   {1, 17, 5},     {2, 33, 31},    {3, 48, 64},   {5, 15, 100},
-                         {6, 130, 96},   {7, 64, 1},   {11, 100, 37},  {12, 32, 1025}, {13, 47, 17},  {25, 160, 48},
-                         {29, 40, 2100}, {61, 81, 50}, {100, 256, 64}, {401, 96, 33},  {530, 40, 20}, {300, 70, 256}};
+const Shape kShapes[] = {{1, 1, 1},      {1, 16, 1},     {1, 17, 5},     {2, 33, 31},    {3, 48, 64},   {5, 15, 100},
+                         {6, 130, 96},   {7, 64, 1},     {11, 100, 37},  {12, 32, 1025}, {13, 47, 17},  {25, 160, 48},
+                         {29, 40, 2100}, {61, 81, 50},   {100, 256, 64}, {401, 96, 33},  {530, 40, 20}, {300, 70, 256},
+                         {40, 33, 512},  {25, 1536, 48}, {13, 512, 1536}};
 
 // Rows [t0, t1) of the problem through all three products; dw and db continue in `weight` and `db`.
 void run_rows(Ops& ops, const Problem& p, const Packed& w, int64_t t0, int64_t t1, Results& out, Packed& dw) {
@@ -80,7 +81,7 @@ void test_fused(Backend& backend, const std::string& what) {
   bool gated = true, unkept = true, together = true;
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     for (const auto& [T, F, K] :
-         {Shape{1, 5, 7}, {1, 200, 64}, {3, 36, 20}, {9, 300, 130}, {40, 33, 65}, {500, 40, 24}}) {
+         {Shape{1, 5, 7}, {1, 200, 64}, {3, 36, 20}, {9, 300, 130}, {40, 33, 65}, {500, 40, 24}, {30, 50, 1024}}) {
       const Problem a({T, F, K}, dtype, 70), b({T, F, K}, dtype, 71), c({T, 2 * F + 3, K}, dtype, 72);
       Packed wa(*backend.ops, a.w, F, K, dtype), wb(*backend.ops, b.w, F, K, dtype);
       Packed wc(*backend.ops, c.w, 2 * F + 3, K, dtype);

@@ -12,14 +12,15 @@ namespace toolgrad::TOOLGRAD_ISA {
 namespace {
 
 constexpr int64_t kRowBlock = 384;  // rows that share one widened weight block
+constexpr int kSpreadSlot = 5;      // of scratch memory
 constexpr int64_t kPanelsOfTask =
     4;  // few rows: tasks are cut at multiples of this, enough chains to hide their latency
 
 // A product of T rows and `panels` panels, cut into tasks: row blocks, and in each of them parts of the panels.
 struct Cut {
-  int64_t T = 0, panels = 0, row_blocks = 0, parts = 0, unit = 1;
+  int64_t T = 0, K = 0, panels = 0, row_blocks = 0, parts = 0, unit = 1;
 
-  Cut(int64_t rows, int64_t N, int64_t K, int threads) : T(rows), panels(div_up(N, kPanelRows)) {
+  Cut(int64_t rows, int64_t N, int64_t width, int threads) : T(rows), K(width), panels(div_up(N, kPanelRows)) {
     const int64_t work = T * K * N;
     row_blocks = row_blocks_for(T, kRowBlock, div_up(panels, kTilePanels), threads, work);
     unit = at_most(group_panels(block_rows()), kPanelsOfTask);
@@ -27,6 +28,7 @@ struct Cut {
   }
   int64_t block_rows() const { return div_up(T, row_blocks); }
   int64_t tasks() const { return row_blocks * parts; }
+  int64_t spread() const { return spread_floats(block_rows(), K, K); }
   // Floats of one accumulator tile.
   int64_t acc_floats() const { return at_least(block_rows() * group_panels(block_rows()), kTileRows * 8) * kPanelRows; }
 };
@@ -59,17 +61,22 @@ struct Out {
   bool padded;  // has room for whole panels
 };
 
+// Memory of one worker.
+struct Room {
+  float *wide, *acc, *spread;
+};
+
 // The rows of a piece times `panels` panels from p on. acc: a tile, not used when the chains can run in `out`.
 template <class W>
-void product(const LinearForward& op, const Piece& piece, int64_t p, int panels, bool more, Out out, float* wide,
-             float* acc) {
+void product(const LinearForward& op, Strip x, const Piece& piece, int64_t p, int panels, bool more, Out out,
+             const Room& room) {
   const int64_t K = op.w.cols, N = op.w.rows, n0 = p * kPanelRows, columns = at_most(panels * kPanelRows, N - n0);
   // The chains run in the result itself unless it holds the residual or the last panel is wider than it.
   const bool direct = op.residual == nullptr && (out.padded || columns == panels * kPanelRows);
-  float* c = direct ? out.data : acc;
+  float* c = direct ? out.data : room.acc;
   const int64_t c_row = direct ? out.row : panels * kPanelRows;
   const W* w = panel(static_cast<const W*>(op.w.data), K, p);
-  forward_block(op.x.f32() + piece.row0 * K, piece.rows(), K, w, panels, c, c_row, wide, more);
+  forward_block(x, piece.rows(), K, w, panels, c, c_row, room.wide, more);
   if (direct && op.bias == nullptr) return;
   for (int64_t r = 0; r < piece.rows(); ++r) {
     for (int64_t n = 0; n < columns; n += kLanes) {
@@ -85,27 +92,33 @@ void product(const LinearForward& op, const Piece& piece, int64_t p, int panels,
   }
 }
 
+Strip rows_of(const ProductRows& x, const Piece& piece, int64_t K, const Room& room) {
+  return spread_rows(x.f32() + piece.row0 * K, piece.rows(), K, K, room.spread);
+}
+
 template <class W>
-void forward_task(const LinearForward& op, const Piece& piece, float* wide, float* acc) {
+void forward_task(const LinearForward& op, const Piece& piece, const Room& room) {
   const int64_t N = op.w.rows;
+  const Strip x = rows_of(op.x, piece, op.w.cols, room);
   each_group(piece, [&](int64_t p, int panels, bool more) {
-    product<W>(op, piece, p, panels, more, {op.y + piece.row0 * N + p * kPanelRows, N, false}, wide, acc);
+    product<W>(op, x, piece, p, panels, more, {op.y + piece.row0 * N + p * kPanelRows, N, false}, room);
   });
 }
 
-// acc: three tiles.
+// room.acc: three tiles.
 template <class W>
-void gated_task(const GatedForward& op, const Piece& piece, float* wide, float* acc, int64_t acc_floats) {
+void gated_task(const GatedForward& op, const Piece& piece, const Room& room, int64_t acc_floats) {
   const int64_t F = op.w_gate.rows;
+  const Strip x = rows_of(op.x, piece, op.w_gate.cols, room);
   const LinearForward gate{op.x, op.w_gate, op.bias_gate, nullptr, op.gate, op.T};
   const LinearForward up{op.x, op.w_up, op.bias_up, nullptr, op.up, op.T};
   each_group(piece, [&](int64_t p, int panels, bool more) {
     const int64_t n0 = p * kPanelRows, at = piece.row0 * F + n0, columns = at_most(panels * kPanelRows, F - n0);
     const int64_t width = panels * kPanelRows;
-    const Out to_gate = op.keep ? Out{op.gate + at, F, false} : Out{acc + acc_floats, width, true};
-    const Out to_up = op.keep ? Out{op.up + at, F, false} : Out{acc + 2 * acc_floats, width, true};
-    product<W>(gate, piece, p, panels, more, to_gate, wide, acc);
-    product<W>(up, piece, p, panels, more, to_up, wide, acc);
+    const Out to_gate = op.keep ? Out{op.gate + at, F, false} : Out{room.acc + acc_floats, width, true};
+    const Out to_up = op.keep ? Out{op.up + at, F, false} : Out{room.acc + 2 * acc_floats, width, true};
+    product<W>(gate, x, piece, p, panels, more, to_gate, room);
+    product<W>(up, x, piece, p, panels, more, to_up, room);
     for (int64_t r = 0; r < piece.rows(); ++r) {
       const float *g = to_gate.data + r * to_gate.row, *u = to_up.data + r * to_up.row;
       float* act = op.act.f32() + at + r * F;
@@ -125,7 +138,7 @@ void linear_forward(const LinearForward* ops, int64_t count, ThreadPool& pool, S
   constexpr int64_t kMost = 8;
   for (; count > kMost; ops += kMost, count -= kMost) linear_forward(ops, kMost, pool, scratch);
   const int threads = pool.threads();
-  int64_t ends[kMost], tasks = 0, acc_floats = 0, work = 0;
+  int64_t ends[kMost], tasks = 0, acc_floats = 0, spread = 0, work = 0;
   const auto cut_of = [&](int64_t i) { return Cut(ops[i].T, ops[i].w.rows, ops[i].w.cols, threads); };
   for (int64_t i = 0; i < count; ++i) {
     const LinearForward& op = ops[i];
@@ -133,21 +146,20 @@ void linear_forward(const LinearForward* ops, int64_t count, ThreadPool& pool, S
       const Cut cut = cut_of(i);
       tasks += cut.tasks();
       acc_floats = at_least(acc_floats, cut.acc_floats());
+      spread = at_least(spread, cut.spread());
       work += op.T * op.w.rows * op.w.cols;
     }
     ends[i] = tasks;
   }
-  float* wide = scratch.floats(0, threads * kWideFloats);
-  float* acc = scratch.floats(1, threads * acc_floats);
+  const Room all{scratch.floats(0, threads * kWideFloats), scratch.floats(1, threads * acc_floats),
+                 scratch.floats(kSpreadSlot, threads * spread)};
   auto run = [&](int64_t task, int worker) {
     int64_t i = 0;
     while (task >= ends[i]) ++i;
     const Piece piece(cut_of(i), task - (i == 0 ? 0 : ends[i - 1]));
-    float *my_wide = wide + worker * kWideFloats, *my_acc = acc + worker * acc_floats;
-    if (ops[i].w.dtype == DType::kBF16)
-      forward_task<uint16_t>(ops[i], piece, my_wide, my_acc);
-    else
-      forward_task<float>(ops[i], piece, my_wide, my_acc);
+    const Room room{all.wide + worker * kWideFloats, all.acc + worker * acc_floats, all.spread + worker * spread};
+    ops[i].w.dtype == DType::kBF16 ? forward_task<uint16_t>(ops[i], piece, room)
+                                   : forward_task<float>(ops[i], piece, room);
   };
   if (work < kInlineWork)
     for (int64_t task = 0; task < tasks; ++task) run(task, 0);
@@ -159,15 +171,14 @@ void gated_forward(const GatedForward& op, ThreadPool& pool, Scratch& scratch) {
   if (op.T <= 0 || op.w_gate.rows <= 0) return;
   const int threads = pool.threads();
   const Cut cut(op.T, op.w_gate.rows, op.w_gate.cols, threads);
-  const int64_t acc_floats = cut.acc_floats();
-  float* wide = scratch.floats(0, threads * kWideFloats);
-  float* acc = scratch.floats(1, threads * 3 * acc_floats);
+  const int64_t acc_floats = cut.acc_floats(), spread = cut.spread();
+  const Room all{scratch.floats(0, threads * kWideFloats), scratch.floats(1, threads * 3 * acc_floats),
+                 scratch.floats(kSpreadSlot, threads * spread)};
   pool.parallel_for(cut.tasks(), [&](int64_t task, int worker) {
-    float *my_wide = wide + worker * kWideFloats, *my_acc = acc + worker * 3 * acc_floats;
-    if (op.w_gate.dtype == DType::kBF16)
-      gated_task<uint16_t>(op, Piece(cut, task), my_wide, my_acc, acc_floats);
-    else
-      gated_task<float>(op, Piece(cut, task), my_wide, my_acc, acc_floats);
+    const Room room{all.wide + worker * kWideFloats, all.acc + worker * 3 * acc_floats, all.spread + worker * spread};
+    const Piece piece(cut, task);
+    op.w_gate.dtype == DType::kBF16 ? gated_task<uint16_t>(op, piece, room, acc_floats)
+                                    : gated_task<float>(op, piece, room, acc_floats);
   });
 }
 

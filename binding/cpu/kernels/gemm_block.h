@@ -50,12 +50,33 @@ TOOLGRAD_INLINE const uint16_t* panel(const uint16_t* data, int64_t cols, int64_
   return data + index * cols * kPanelRows;
 }
 
+// Rows a multiple of 4 KiB apart fall into so few sets of L1 that the rows of a strip push each other out: such rows are read
+// from a copy with a cache line between them. Floats of such a copy of `rows` rows; 0 where none is needed.
+TOOLGRAD_INLINE bool strips_collide(int64_t row) {
+  return row % 1024 == 0;
+}
+TOOLGRAD_INLINE int64_t spread_floats(int64_t rows, int64_t width, int64_t row) {
+  return strips_collide(row) && rows > kTileRows ? rows * (width + kLanes) : 0;
+}
+struct Strip {
+  const float* data;
+  int64_t row;  // stride
+};
+// Rows of `width` floats as they are, or their copy in `to`, which has spread_floats().
+inline Strip spread_rows(const float* from, int64_t rows, int64_t width, int64_t row, float* to) {
+  if (spread_floats(rows, width, row) == 0) return {from, row};
+  const int64_t spread = width + kLanes;
+  for (int64_t r = 0; r < rows; ++r)
+    std::memcpy(to + r * spread, from + r * row, static_cast<size_t>(width) * sizeof(float));
+  return {to, spread};
+}
+
 // `more`: the next `panels` panels come next, so fetch them ahead.
 // c[r][p * 16 + lane] = chain over k = 0..K-1 of x[r][k] * w(p)[k][lane], `panels` <= group_panels(rows) adjacent
 // panels.
 template <class W>
-void forward_block(const float* x, int64_t rows, int64_t K, const W* w, int panels, float* c, int64_t c_row,
-                   float* wide, bool more) {
+void forward_block(Strip x, int64_t rows, int64_t K, const W* w, int panels, float* c, int64_t c_row, float* wide,
+                   bool more) {
   const int64_t blocks = div_up(K, kDepthBlock);
   const bool widen = sizeof(W) == 2 && rows > (kWidenStrips - 1) * kTileRows;
   int64_t k0 = 0;
@@ -71,12 +92,12 @@ void forward_block(const float* x, int64_t rows, int64_t K, const W* w, int pane
         float* to = wide + p * depth * kLanes;
         for (int64_t i = 0; i < depth; ++i) store(to + i * kLanes, load_weight(from + i * kLanes));
       }
-      const TileArgs<float> tiles{depth, x + k0, K,      wide, depth * kLanes, c,
-                                  c_row, kLanes, k0 > 0, next, step,           K * step};
+      const TileArgs<float> tiles{depth, x.data + k0, x.row,  wide, depth * kLanes, c,
+                                  c_row, kLanes,      k0 > 0, next, step,           K * step};
       more ? run_strips<Rows::kApartAhead, float>(rows, panels, tiles)
            : run_strips<Rows::kApart, float>(rows, panels, tiles);
     } else {
-      const TileArgs<W> tiles{depth, x + k0, K, b, K * kLanes, c, c_row, kLanes, k0 > 0, next, step, K * step};
+      const TileArgs<W> tiles{depth, x.data + k0, x.row, b, K * kLanes, c, c_row, kLanes, k0 > 0, next, step, K * step};
       more ? run_strips<Rows::kApartAhead, W>(rows, panels, tiles) : run_strips<Rows::kApart, W>(rows, panels, tiles);
     }
     k0 = k1;

@@ -12,14 +12,15 @@
 namespace toolgrad::TOOLGRAD_ISA {
 namespace {
 
-constexpr int64_t kForwardRows = 240;       // rows whose logits tile one worker holds
-constexpr int64_t kBackwardRows = 512;      // rows whose dz is held at once
-constexpr int64_t kBackwardColumns = 2048;  // columns of dz held at once: 8 tiles
+constexpr int64_t kForwardRows = 240;                  // rows whose logits tile one worker holds
+constexpr int64_t kBackwardRows = 512;                 // rows whose dz is held at once
+constexpr int64_t kBackwardColumns = 2048;             // columns of dz held at once: 8 tiles
+constexpr int64_t kDzRow = kBackwardColumns + kLanes;  // stride of its rows, so that they do not collide in L1
 constexpr int kPanelsPerTile = kVocabTile / kPanelRows;
 
 // out[r][0..255] = the logits of one tile (raw); columns past V are the zero padding's products.
 template <class W>
-void tile_logits(const float* hidden, int64_t rows, PackedMatrix w, int64_t tile_index, float* out, int64_t out_row,
+void tile_logits(Strip hidden, int64_t rows, PackedMatrix w, int64_t tile_index, float* out, int64_t out_row,
                  float* wide) {
   const int64_t C = w.cols, first = tile_index * kPanelsPerTile;
   const int panels = static_cast<int>(at_most(kPanelsPerTile, div_up(w.rows, kPanelRows) - first));
@@ -32,7 +33,7 @@ void tile_logits(const float* hidden, int64_t rows, PackedMatrix w, int64_t tile
   }
 }
 
-void any_tile_logits(const float* hidden, int64_t rows, PackedMatrix w, int64_t tile_index, float* out, int64_t out_row,
+void any_tile_logits(Strip hidden, int64_t rows, PackedMatrix w, int64_t tile_index, float* out, int64_t out_row,
                      float* wide) {
   if (w.dtype == DType::kBF16)
     tile_logits<uint16_t>(hidden, rows, w, tile_index, out, out_row, wide);
@@ -83,15 +84,17 @@ void head_forward(const HeadForward& op, ThreadPool& pool, Scratch& scratch) {
   float* logits = scratch.floats(1, threads * most_rows * kVocabTile);
   auto* stats = static_cast<TileStats*>(scratch.bytes(2, most_rows * tiles * sizeof(TileStats)));
   float* label_z = scratch.floats(3, most_rows);
+  float* spread = scratch.floats(5, spread_floats(most_rows, C, C));
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t row0 = op.R * block / blocks, rows = op.R * (block + 1) / blocks - row0;
-    const float* hidden = op.hidden + row0 * C;
+    const Strip hidden = spread_rows(op.hidden + row0 * C, rows, C, C, spread);
     const int64_t parts = row_blocks_for(rows, rows, tiles, threads, rows * C * V);
     pool.parallel_for(tiles * parts, [&](int64_t task, int worker) {
       const int64_t t = task / parts, part = task % parts;
       const int64_t first = rows * part / parts, last = rows * (part + 1) / parts;
       float* my_logits = logits + worker * most_rows * kVocabTile;
-      any_tile_logits(hidden + first * C, last - first, op.w, t, my_logits, kVocabTile, wide + worker * kWideFloats);
+      any_tile_logits({hidden.data + first * hidden.row, hidden.row}, last - first, op.w, t, my_logits, kVocabTile,
+                      wide + worker * kWideFloats);
       const int n = tile_columns(V, t);
       for (int64_t r = first; r < last; ++r) {
         const float* row = my_logits + (r - first) * kVocabTile;
@@ -120,12 +123,14 @@ void head_backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
   const int64_t column_step = kTilePanels * kLanes, column_parts = at_least(1, at_most(4 * threads, C / column_step));
   float* wide = scratch.floats(0, threads * kWideFloats);
   float* edge = scratch.floats(1, threads * most_rows * kLanes);
-  float* dz = scratch.floats(2, most_rows * kBackwardColumns);
+  float* dz = scratch.floats(2, most_rows * kDzRow);
   float* padded = scratch.floats(4, threads * padded_floats(C));
+  float* spread = scratch.floats(5, spread_floats(most_rows, C, C));
   float* partial = scratch.floats(3, most_rows * C);  // dhidden of one tile; tasks own different columns
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t row0 = op.R * block / blocks, rows = op.R * (block + 1) / blocks - row0;
     const float* hidden = op.hidden + row0 * C;
+    const Strip strips = spread_rows(hidden, rows, C, C, spread);
     for (int64_t v0 = 0; v0 < V; v0 += kBackwardColumns) {
       const int64_t v1 = at_most(V, v0 + kBackwardColumns), tiles = div_up(v1 - v0, kVocabTile);
       const int64_t parts = row_blocks_for(rows, rows, tiles, threads, rows * C * (v1 - v0));
@@ -133,12 +138,12 @@ void head_backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
         const int64_t t = task / parts, part = task % parts, tile_index = v0 / kVocabTile + t;
         const int64_t first = rows * part / parts, last = rows * (part + 1) / parts;
         float* my_dz = dz + t * kVocabTile;
-        any_tile_logits(hidden + first * C, last - first, op.w, tile_index, my_dz + first * kBackwardColumns,
-                        kBackwardColumns, wide + worker * kWideFloats);
+        any_tile_logits({strips.data + first * strips.row, strips.row}, last - first, op.w, tile_index,
+                        my_dz + first * kDzRow, kDzRow, wide + worker * kWideFloats);
         const int n = tile_columns(V, tile_index);
         for (int64_t r = first; r < last; ++r) {
           const int64_t i = row0 + r, label = op.labels[i] - tile_index * kVocabTile;
-          logits_to_gradient(my_dz + r * kBackwardColumns, n,
+          logits_to_gradient(my_dz + r * kDzRow, n,
                              {op.lse[i], op.entropy[i], op.d_logprob[i], op.d_entropy[i], inv_temperature,
                               label >= 0 && label < n ? static_cast<int>(label) : -1});
         }
@@ -158,18 +163,18 @@ void head_backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
               const int64_t end = at_most(v1, v + kVocabTile);
               const float* tile_dz = dz + (v - v0);
               if (op.w.dtype == DType::kBF16)
-                backward_input_block(tile_dz, kBackwardColumns, rows, static_cast<const uint16_t*>(op.w.data), C, v,
-                                     end, k, now, partial, C, true, my_wide, my_edge);
+                backward_input_block(tile_dz, kDzRow, rows, static_cast<const uint16_t*>(op.w.data), C, v, end, k, now,
+                                     partial, C, true, my_wide, my_edge);
               else
-                backward_input_block(tile_dz, kBackwardColumns, rows, static_cast<const float*>(op.w.data), C, v, end,
-                                     k, now, partial, C, true, my_wide, my_edge);
+                backward_input_block(tile_dz, kDzRow, rows, static_cast<const float*>(op.w.data), C, v, end, k, now,
+                                     partial, C, true, my_wide, my_edge);
               add_columns(partial, op.dhidden + row0 * C, rows, C, k, at_most(C, k + now * kLanes), v == 0);
             }
           }
         } else {
           const int64_t from = (task - column_parts) * group, columns = at_most(group, v1 - v0 - from);
           float* dw = static_cast<float*>(op.dw.data) + (v0 + from) * C;
-          backward_weight_block(hidden, C, dz + from, kBackwardColumns, rows, dw, C, 0, C,
+          backward_weight_block(hidden, C, dz + from, kDzRow, rows, dw, C, 0, C,
                                 static_cast<int>(div_up(columns, kPanelRows)), columns, my_wide,
                                 padded + worker * padded_floats(C));
         }
