@@ -1,13 +1,15 @@
 // Measured plans; see memory_plan.h.
 #include "engine/memory_plan.h"
 
+#include <algorithm>
+
+#include "engine/generate.h"
 #include "engine/loss_head.h"
+#include "engine/model.h"
 #include "engine/parameters.h"
-#include "engine/transformer.h"
 #include "engine/value_head.h"
 
 namespace toolgrad {
-
 namespace {
 
 // The staged batch: ids and positions, and per sequence three numbers and its pages; a sequence has one page at least.
@@ -15,11 +17,11 @@ void plan_batch(Arena& arena, int64_t T, int64_t pages) {
   arena.take<int32_t>(2 * T + 4 * pages + 1);
 }
 
-}  // namespace
-
-int64_t training_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t R, int64_t pages) {
+// Arena bytes of one training pass over T tokens with R of them in the loss, in `pages` pages.
+int64_t training_bytes(const ModelShape& shape, DType dtype, Recompute recompute, int64_t T, int64_t R, int64_t pages) {
   return static_cast<int64_t>(Arena::measure([&](Arena& arena) {
     Activations activations;
+    activations.recompute = recompute;
     BackwardScratch scratch;
     HeadArrays head;
     plan_batch(arena, T, pages);
@@ -31,6 +33,7 @@ int64_t training_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t 
   }));
 }
 
+// The same of one scoring pass.
 int64_t scoring_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t R, int64_t pages) {
   return static_cast<int64_t>(Arena::measure([&](Arena& arena) {
     Activations activations;
@@ -42,7 +45,33 @@ int64_t scoring_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t R
   }));
 }
 
-MemoryPlan plan_memory(const ModelShape& shape, DType dtype, bool trainable, const LoraOptions& lora) {
+// Pages of T tokens in sequences of `longest`, the last one shorter.
+int64_t pages_of(int64_t T, int64_t longest) {
+  const auto pages = [](int64_t tokens) { return (tokens + kKvPageSize - 1) / kKvPageSize; };
+  return T / longest * pages(longest) + pages(T % longest);
+}
+
+}  // namespace
+
+int64_t arena_bytes(const ModelShape& shape, DType dtype, const Pass& pass) {
+  const int64_t longest = std::min(pass.longest, pass.T);
+  switch (pass.kind) {
+    case Pass::Kind::kTraining:
+      return training_bytes(shape, dtype, pass.recompute, pass.T, pass.T, pages_of(pass.T, longest));
+    case Pass::Kind::kScoring: {
+      const int64_t T = std::max(longest, std::min(pass.T, kScoreTokens));
+      return scoring_bytes(shape, dtype, T, T, pages_of(T, longest));
+    }
+    case Pass::Kind::kStep: {
+      const int64_t rows = std::min(pass.T, kStepTokens);
+      return std::max(step_bytes(shape, kStepTokens, 0), step_bytes(shape, rows, rows));
+    }
+  }
+  return 0;
+}
+
+MemoryPlan plan_memory(const ModelShape& shape, DType dtype, bool trainable, const LoraOptions& lora,
+                       Recompute recompute) {
   const ParameterLayout layout(shape);
   ParameterBytes bytes = layout.bytes(dtype, trainable && lora.rank == 0);
   MemoryPlan plan;
@@ -56,7 +85,7 @@ MemoryPlan plan_memory(const ModelShape& shape, DType dtype, bool trainable, con
   plan.gradient_bytes = bytes.gradients;
   const auto measure = [&](int64_t pages) {
     const int64_t T = pages * kKvPageSize;
-    return trainable ? training_bytes(shape, dtype, T, T, pages) : scoring_bytes(shape, dtype, T, T, pages);
+    return trainable ? training_bytes(shape, dtype, recompute, T, T, pages) : scoring_bytes(shape, dtype, T, T, pages);
   };
   // Arrays are padded to 64 bytes; at multiples of 16 tokens the padding is zero, so two points give the line.
   constexpr int64_t kPages = 8;
