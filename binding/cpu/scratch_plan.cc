@@ -2,7 +2,6 @@
 #include "cpu/scratch_plan.h"
 
 #include <algorithm>
-#include <initializer_list>
 
 #include "engine/generate.h"
 #include "engine/model.h"
@@ -10,9 +9,10 @@
 namespace toolgrad {
 namespace {
 
-constexpr int64_t kWeightBlock = 1024 * 16;                   // gemm_block.h: one panel of a weight block, widened
-constexpr int64_t kForwardBlock = 384, kBackwardBlock = 512;  // gemm.cc, gemm_backward.cc: rows of a task
-constexpr int64_t kAttentionRows = 64;                        // attention.cc: rows of a task
+constexpr int64_t kTilePanels = 2;                                 // gemm_tile.h: of AVX-512; the other builds have one
+constexpr int64_t kWeightBlock = 1024 * kTilePanels * kPanelRows;  // gemm_block.h: a widened block
+constexpr int64_t kForwardRows = 384, kBackwardRows = 512;         // gemm.cc, gemm_backward.cc: rows of a task
+constexpr int64_t kAttentionRows = 64;                             // attention.cc: rows of a task
 constexpr int64_t kHeadForwardRows = 240, kHeadBackwardRows = 512;  // head.cc: rows of a block
 constexpr int64_t kHeadColumns = 2048;                              // head.cc: columns of dz
 constexpr int64_t kTileStats = 3;                                   // softmax_tile.h: floats of TileStats
@@ -32,27 +32,37 @@ int64_t padded(int64_t width) {
 }  // namespace
 
 int64_t scratch_bytes(const ModelShape& s, const Pass& pass, int threads) {
-  const bool training = pass.kind == Pass::Kind::kTraining, step = pass.kind == Pass::Kind::kStep;
-  const int64_t longest = std::min(pass.longest, pass.T), tiles = (s.V + kVocabTile - 1) / kVocabTile;
-  const int64_t T = pass.kind == Pass::Kind::kScoring ? std::max(longest, std::min(pass.T, kScoreTokens)) : pass.T;
-  const int64_t parts = (s.H / s.G - 1) * T * s.kv_width(), narrow = T * pass.lora_rank;
+  const bool vocabulary = pass.kind == Pass::Kind::kTraining || pass.kind == Pass::Kind::kScoring;
+  const int64_t T = tokens_at_once(pass), longest = std::min(pass.longest, T);
+  const int64_t tiles = (s.V + kVocabTile - 1) / kVocabTile, narrow = T * pass.lora_rank;
 
-  int64_t shared_block = std::max(kWeightBlock, kAttentionRows * (3 * s.D + kKvPageSize + 2) + 2 * kKvPageSize * s.D);
-  int64_t rows_block = std::max(block_rows(T, kForwardBlock) * kPanelRows, 2 * kKvPageSize * kPanelRows);
-  int64_t statistics = step ? 0 : block_rows(T, kHeadForwardRows) * tiles * kTileStats, partial = 0, strip = 0;
-  if (!step) rows_block = std::max(rows_block, block_rows(T, kHeadForwardRows) * kVocabTile);
-  if (training) {
-    shared_block =
-        std::max(shared_block, longest * (3 * s.D + 1) + 2 * kKvPageSize * kKvPageSize + 6 * kKvPageSize * s.D);
-    rows_block = std::max(
-        {rows_block, block_rows(T, kBackwardBlock) * kPanelRows, padded(s.C), padded(s.F), padded(s.q_width())});
-    statistics = std::max({statistics, block_rows(T, kHeadBackwardRows) * kHeadColumns, parts});
-    partial = std::max({block_rows(T, kHeadBackwardRows) * s.C, parts, narrow});
-    strip = threads * padded(s.C);
+  int64_t per_thread_0 = std::max(kWeightBlock, kAttentionRows * (2 * s.D + kKvPageSize + 2) + 2 * kKvPageSize * s.D);
+  int64_t per_thread_1 = block_rows(T, kForwardRows) * kTilePanels * kPanelRows;
+  int64_t slot_2 = narrow, slot_3 = 0, per_thread_4 = 0;
+  if (vocabulary) {
+    const int64_t rows = block_rows(T, kHeadForwardRows);
+    per_thread_1 = std::max(per_thread_1, rows * kVocabTile);
+    slot_2 = std::max(slot_2, rows * tiles * kTileStats);
   }
-  const int64_t sampling = step ? std::min(T, kStepTokens) * tiles * kTileStats : 0;
-  const int64_t floats = std::max(threads * shared_block, sampling) + threads * rows_block +
-                         std::max(statistics, narrow) + partial + strip;
+  if (pass.trains()) {
+    const int64_t parts = (s.H / s.G - 1) * T * s.kv_width();  // of dk and dv, one per query head but the first
+    per_thread_0 =
+        std::max(per_thread_0, longest * (3 * s.D + 1) + 2 * kKvPageSize * kKvPageSize + 6 * kKvPageSize * s.D);
+    per_thread_1 = std::max(
+        {per_thread_1, block_rows(T, kBackwardRows) * kPanelRows, padded(s.C), padded(s.F), padded(s.q_width())});
+    slot_2 = std::max(slot_2, parts);
+    slot_3 = std::max(parts, narrow);
+  }
+  if (pass.kind == Pass::Kind::kTraining) {
+    const int64_t rows = block_rows(T, kHeadBackwardRows);
+    slot_2 = std::max(slot_2, rows * kHeadColumns);
+    slot_3 = std::max(slot_3, rows * s.C);
+    per_thread_4 = padded(s.C);
+  }
+  const int64_t sampling =
+      pass.kind == Pass::Kind::kStep ? std::min(T, kStepTokens) * tiles * kTileStats : 0;  // in slot 0 too
+  const int64_t floats =
+      std::max(threads * per_thread_0, sampling) + threads * (per_thread_1 + per_thread_4) + slot_2 + slot_3;
   return floats * static_cast<int64_t>(sizeof(float));
 }
 

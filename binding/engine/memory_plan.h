@@ -23,15 +23,20 @@ struct MemoryPlan {
 MemoryPlan plan_memory(const ModelShape& shape, DType dtype, bool trainable, const LoraOptions& lora = {},
                        Recompute recompute = Recompute::kNone);
 
-/// What a pass runs over: T tokens in whole sequences of at most `longest` tokens. A step is of T sequences that each get
-/// one token, after prompts were read in chunks.
+/// What a pass runs over: T tokens in whole sequences of at most `longest` tokens. kCritic trains and kValues asks a value
+/// head alone. A step is of T sequences that each get one token, after prompts were read in chunks.
 struct Pass {
-  enum class Kind { kTraining, kScoring, kStep };
+  enum class Kind { kTraining, kCritic, kScoring, kValues, kStep };
   Kind kind = Kind::kTraining;
   int64_t T = 1, longest = 1;
   Recompute recompute = Recompute::kNone;
   int64_t lora_rank = 0;
+
+  bool trains() const { return kind == Kind::kTraining || kind == Kind::kCritic; }
+  bool scores() const { return kind == Kind::kScoring || kind == Kind::kValues; }
 };
+/// Tokens that such a pass takes at once: long scores are cut.
+int64_t tokens_at_once(const Pass& pass);
 
 /// Bytes that a pass takes in the model's arena, every token in the loss. Of passes that come one after the other the
 /// arena holds the largest.

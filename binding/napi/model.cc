@@ -132,8 +132,11 @@ Napi::Value plan_memory_for(const Napi::CallbackInfo& info) {
 // planPass(shape, dtype, {kind, tokens, longest, threads, loraRank?, recompute?}): {arenaBytes, scratchBytes} of a pass on
 // the CPU.
 Napi::Value plan_pass(const Napi::CallbackInfo& info) {
-  constexpr Named<Pass::Kind> kKinds[] = {
-      {"training", Pass::Kind::kTraining}, {"scoring", Pass::Kind::kScoring}, {"step", Pass::Kind::kStep}};
+  constexpr Named<Pass::Kind> kKinds[] = {{"training", Pass::Kind::kTraining},
+                                          {"critic", Pass::Kind::kCritic},
+                                          {"scoring", Pass::Kind::kScoring},
+                                          {"values", Pass::Kind::kValues},
+                                          {"step", Pass::Kind::kStep}};
   const ModelShape shape = read_shape(argument(info, 0));
   const DType dtype = read_dtype(argument(info, 1));
   const Napi::Object object =

@@ -46,7 +46,8 @@ export function planMemory(
   );
 }
 
-export type PassKind = 'training' | 'scoring' | 'step';
+/** `critic` trains a value head and `values` asks one, both without the vocabulary. */
+export type PassKind = 'training' | 'critic' | 'scoring' | 'values' | 'step';
 
 /** A pass over `tokens` tokens in sequences of at most `longest`; a step is of `tokens` sequences that get one token each. */
 export interface PassOptions {

@@ -5,7 +5,7 @@
 import type { ModelConfig } from '../model/config.ts';
 import type { MemoryPlan } from '../model/engine.ts';
 import { openModelFiles } from '../model/files.ts';
-import { type PassKind, planMemory, planPass } from '../model/memory.ts';
+import { type PassKind, type PassOptions, planMemory, planPass } from '../model/memory.ts';
 import { configWithoutWeights } from '../model/shape.ts';
 import { defaultThreads } from '../model/threads.ts';
 import type { Config } from '../run/config.ts';
@@ -43,41 +43,52 @@ export function memoryPlan(config: Config, run: PlannedRun): RunPlan {
   const memory = planMemory(shape, dtype, true, lora, valueHead, recompute);
   const critic = criticShape(config, shape);
   const referred = config.rl.steps > 0 && config.rl.kl !== 'none';
-  const pages = usedPages(config, run.kvPages, memory);
-  const cacheBytes = pages * memory.kvBytesPerPage;
-  const cacheLine = (of: string) =>
-    `${of} (${pages < run.kvPages ? `at most ${pages} of ` : ''}${run.kvPages} pages of ${memory.kvPageTokens} tokens)`;
+  const ahead = samplesAhead(config);
+  const rolled = config.rl.steps > 0 ? config.rl.prompts * config.rl.group : 0;
+  const evaluated = config.eval.questions * config.eval.samples;
+  // A batch is sampled by the policy or by the copy that samples ahead; evaluations are the policy's.
+  const rows = ahead ? evaluated : Math.max(rolled, evaluated);
+  const cacheLine = (of: string, cacheRows: number): Line => {
+    const pages = usedPages(config, cacheRows, run.kvPages, memory);
+    const used = pages < run.kvPages ? `at most ${pages} of ` : '';
+    return [
+      `${of} (${used}${run.kvPages} pages of ${memory.kvPageTokens} tokens)`,
+      pages * memory.kvBytesPerPage,
+    ];
+  };
 
-  const rows = rowsAtOnce(config);
   const trained = Math.max(
     config.sft.steps > 0 ? config.sft.batch : 0,
     config.rl.steps > 0 ? Math.ceil(config.rl.prompts / config.rl.mini_batches) * config.rl.group : 0,
   );
   const longest = config.rollout.total_tokens;
-  const tokens = Math.max(longest, Math.min(microBatchTokens, trained * longest));
+  const most = (trajectories: number) =>
+    Math.max(longest, Math.min(microBatchTokens, trajectories * longest));
   const passes = (
     of: ModelConfig,
-    kinds: readonly PassKind[],
-    options: { policy?: boolean; head?: boolean },
+    tokens: Readonly<Partial<Record<PassKind, number>>>,
+    options: Pick<PassOptions, 'lora' | 'valueHead'> = {},
   ) =>
     largestOf(
-      kinds.map((kind) =>
+      Object.entries(tokens).map(([kind, count]) =>
         planPass(of, dtype, {
-          kind,
-          tokens: kind === 'step' ? Math.min(rows, Math.max(1, pages)) : tokens,
+          kind: kind as PassKind,
+          tokens: count,
           longest,
           threads: run.threads ?? 1,
           recompute,
-          lora: options.policy === true ? lora : undefined,
-          valueHead: options.head ?? false,
+          ...options,
         }),
       ),
     );
-  const policy = passes(shape, ['training', 'scoring', 'step'], { policy: true, head: valueHead });
+  const steps = (sequences: number) => (sequences === 0 ? {} : { step: Math.min(sequences, run.kvPages) });
+  const all = most(trained);
+  const policy = passes(shape, { training: all, scoring: all, ...steps(rows) }, { lora, valueHead });
   const others = [
-    ...(referred && lora === undefined ? [passes(shape, ['scoring'], {})] : []),
-    ...(critic === null ? [] : [passes(critic, ['training', 'scoring'], { head: true })]),
-    ...(samplesAhead(config) ? [passes(shape, ['scoring', 'step'], {})] : []),
+    ...(referred && lora === undefined ? [passes(shape, { scoring: all })] : []),
+    ...(critic === null ? [] : [passes(critic, { critic: all, values: all }, { valueHead: true })]),
+    // Of the log-probs of a batch sampled ahead one group is checked.
+    ...(ahead ? [passes(shape, { scoring: most(config.rl.group), ...steps(rolled) })] : []),
   ];
   const scratch = [policy, ...others].reduce((sum, { scratchBytes }) => sum + scratchBytes, 0);
 
@@ -102,10 +113,10 @@ export function memoryPlan(config: Config, run: PlannedRun): RunPlan {
     ...(critic === null
       ? []
       : [['critic: a model of its own, trained', trainedBytes(criticMemory(config, critic))] as const]),
-    ...(samplesAhead(config)
+    ...(ahead
       ? [
           ['sampler: a second model', memory.weightBytes] as const,
-          [cacheLine("the sampler's KV cache"), cacheBytes] as const,
+          cacheLine("the sampler's KV cache", rolled),
         ]
       : []),
     [`activations (${microBatchTokens} tokens a micro-batch, recompute ${recompute})`, policy.arenaBytes],
@@ -118,7 +129,7 @@ export function memoryPlan(config: Config, run: PlannedRun): RunPlan {
           ] as const,
         ]),
     ...(run.threads === null ? [] : [[`scratch of the kernels (${run.threads} threads)`, scratch] as const]),
-    [cacheLine('KV cache'), cacheBytes],
+    cacheLine('KV cache', rows),
   ];
   const totalBytes = lines.reduce((sum, [, bytes]) => sum + bytes, 0);
   return {
@@ -138,14 +149,9 @@ function largestOf(passes: readonly ReturnType<typeof planPass>[]) {
   };
 }
 
-/** The most trajectories that may want to run at once. */
-function rowsAtOnce({ rl, eval: evaluation }: Config): number {
-  return Math.max(rl.steps > 0 ? rl.prompts * rl.group : 0, evaluation.questions * evaluation.samples, 1);
-}
-
-/** The most pages of a cache in use at once: those of a longest trajectory are reserved for each, and one more. */
-function usedPages(config: Config, pages: number, { kvPageTokens }: MemoryPlan): number {
-  return Math.min(pages, rowsAtOnce(config) * Math.ceil(config.rollout.total_tokens / kvPageTokens) + 1);
+/** The most pages of a cache in use at once: those of a longest trajectory are reserved for each row, and one more. */
+function usedPages(config: Config, rows: number, pages: number, { kvPageTokens }: MemoryPlan): number {
+  return rows === 0 ? 0 : Math.min(pages, rows * Math.ceil(config.rollout.total_tokens / kvPageTokens) + 1);
 }
 
 /** What a trained model holds from start to end. */
