@@ -1,4 +1,5 @@
 /** What a model and its passes will take, in bytes, before anything is allocated; and what there is. */
+import { readFileSync } from 'node:fs';
 import { native } from '../native.ts';
 import type { ModelConfig } from './config.ts';
 import type { MemoryPlan, Recompute, WeightDtype } from './engine.ts';
@@ -77,4 +78,33 @@ export function planPass(
 /** Bytes of memory this process may still take. */
 export function availableMemory(): number {
   return native().availableMemory();
+}
+
+const kHugePage = 2 * 1024 * 1024;
+
+/** Whether the system gives memory in pages of 2 MiB to those who ask (the engine does). */
+function hugePages(): boolean {
+  try {
+    return !readFileSync('/sys/kernel/mm/transparent_hugepage/enabled', 'utf8').includes('[never]');
+  } catch {
+    return false; // a system without them
+  }
+}
+
+/**
+ * Bytes of a KV cache on the host that become resident when at most `used` of its `pages` pages are in use at once. Keys and
+ * values of a layer lie together, the pages used first in front, so that each of these pieces is touched at its beginning.
+ */
+export function cacheResident(plan: MemoryPlan, layers: number, pages: number, used: number): number {
+  const pageBytes = plan.kvBytesPerPage / (2 * layers);
+  const unit = hugePages() && pages * plan.kvBytesPerPage >= 2 * kHugePage ? kHugePage : 1;
+  let resident = 0;
+  let end = 0; // of what is resident so far
+  for (let piece = 0; piece < 2 * layers && used > 0; piece++) {
+    const first = piece * pages * pageBytes;
+    const from = Math.max(end, Math.floor(first / unit) * unit);
+    end = Math.max(end, Math.ceil((first + used * pageBytes) / unit) * unit);
+    resident += end - from;
+  }
+  return Math.min(resident, pages * plan.kvBytesPerPage);
 }

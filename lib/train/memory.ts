@@ -5,7 +5,7 @@
 import type { ModelConfig } from '../model/config.ts';
 import type { MemoryPlan } from '../model/engine.ts';
 import { openModelFiles } from '../model/files.ts';
-import { type PassKind, type PassOptions, planMemory, planPass } from '../model/memory.ts';
+import { cacheResident, type PassKind, type PassOptions, planMemory, planPass } from '../model/memory.ts';
 import { configWithoutWeights } from '../model/shape.ts';
 import { defaultThreads } from '../model/threads.ts';
 import type { Config } from '../run/config.ts';
@@ -49,11 +49,13 @@ export function memoryPlan(config: Config, run: PlannedRun): RunPlan {
   // A batch is sampled by the policy or by the copy that samples ahead; evaluations are the policy's.
   const rows = ahead ? evaluated : Math.max(rolled, evaluated);
   const cacheLine = (of: string, cacheRows: number): Line => {
-    const pages = usedPages(config, cacheRows, run.kvPages, memory);
-    const used = pages < run.kvPages ? `at most ${pages} of ` : '';
+    const all = `${run.kvPages} pages of ${memory.kvPageTokens} tokens`;
+    // A GPU gives memory when it is asked for, the host when it is touched.
+    if (run.threads === null) return [`${of} (${all})`, run.kvPages * memory.kvBytesPerPage];
+    const used = usedPages(config, cacheRows, run.kvPages, memory);
     return [
-      `${of} (${used}${run.kvPages} pages of ${memory.kvPageTokens} tokens)`,
-      pages * memory.kvBytesPerPage,
+      `${of} (${used < run.kvPages ? `at most ${used} of ` : ''}${all})`,
+      cacheResident(memory, shape.layers, run.kvPages, used),
     ];
   };
 
