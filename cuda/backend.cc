@@ -27,6 +27,7 @@ class CudaOps final : public Ops {
 
   const char* name() const override { return "cuda"; }
   const std::shared_ptr<Memory>& memory() const override { return memory_; }
+  int64_t scratch_held() const override { return device_->scratch_held(); }
 
   void pack(const float* src, PackedMatrix dst) override { cuda::pack(*device_, src, dst); }
   void unpack(PackedMatrix src, float* dst) override { cuda::unpack(*device_, src, dst); }

@@ -90,6 +90,7 @@ class CudaDevice final : public Launcher {
   void download(void* to_host, const void* from, size_t bytes) override;
   // Launcher
   const DeviceNumbers& device() const override { return numbers_; }
+  int64_t scratch_held() const;
 
  private:
   explicit CudaDevice(std::shared_ptr<const Driver> driver);

@@ -99,6 +99,12 @@ void CudaDevice::release(void* block, size_t) noexcept {
   (*driver_)->MemFreeAsync(at, stream_);
 }
 
+int64_t CudaDevice::scratch_held() const {
+  size_t bytes = 0;
+  for (const Block& block : scratch_) bytes += block.bytes;
+  return static_cast<int64_t>(bytes);
+}
+
 void* CudaDevice::scratch_bytes(int slot, size_t bytes) {
   if (slot < 0 || static_cast<size_t>(slot) >= kScratchSlots)
     throw Error("ERR_SCRATCH",

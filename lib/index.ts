@@ -49,6 +49,7 @@ export type {
   LossResult,
   MemoryPlan,
   PackedBatch,
+  Recompute,
   SampleSeed,
   SamplingParams,
   Scores,
@@ -60,13 +61,15 @@ export type {
   ValueLossResult,
   WeightDtype,
 } from './model/engine.ts';
+export { recomputeLevels } from './model/engine.ts';
 export type { ModelSource, TokenizerSource } from './model/files.ts';
 export { openModelFiles } from './model/files.ts';
 // Ops on your own buffers.
 export * as kernels from './model/kernels.ts';
 export { type Lora, type LoraOptions, type LoraTarget, loraTargets } from './model/lora.ts';
+export { type PassKind, type PassOptions, planMemory, planPass } from './model/memory.ts';
 export type { CreateOptions, CublasLtProducts, ModelOptions } from './model/model.ts';
-export { createModel, loadModel, Model, planMemory } from './model/model.ts';
+export { createModel, loadModel, Model } from './model/model.ts';
 export { type ModelAndTokenizer, type OpenOptions, openModel } from './model/open.ts';
 export { type DType, describeTensor, Tensor, type TensorArrays, type TensorLayout } from './model/tensor.ts';
 export { packageVersion } from './package.ts';

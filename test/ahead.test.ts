@@ -11,7 +11,7 @@ import { parseConfig } from '../lib/run/yaml.ts';
 import type { Reward } from '../lib/tasks/reward.ts';
 import type { Tool } from '../lib/tools/tool.ts';
 import type { TrainEvent } from '../lib/train/loop.ts';
-import { memoryPlan } from '../lib/train/memory.ts';
+import { setupPlan } from '../lib/train/memory.ts';
 import type { Setup } from '../lib/train/setup.ts';
 import { type TrainOptions, type TrainResult, train } from '../lib/train/train.ts';
 import { type ScriptedTool, scriptedTool } from './support/rollouts.ts';
@@ -434,9 +434,9 @@ test('the memory plan names the second model and its cache', async (t) => {
     await run(
       name,
       {
-        onStart: ({ config, model, cache, sampler, microBatchTokens }) => {
-          t.is(sampler !== null, config.rollout.ahead);
-          plans.push(new Map(memoryPlan(config, model.memory, cache.pagesTotal, microBatchTokens)));
+        onStart: (setup) => {
+          t.is(setup.sampler !== null, setup.config.rollout.ahead);
+          plans.push(new Map(setupPlan(setup).lines));
         },
       },
       [...overrides, 'rl.steps=1', 'rl.warmup=0'],
@@ -444,9 +444,18 @@ test('the memory plan names the second model and its cache', async (t) => {
   }
   const [ahead, plain] = plans as [Map<string, number>, Map<string, number>];
   const sampler = ahead.get('sampler: a second model')!;
-  const cache = ahead.get("the sampler's KV cache")!;
+  const line = (plan: ReadonlyMap<string, number>, start: string) =>
+    [...plan].find(([name]) => name.startsWith(start))?.[1] ?? 0;
+  const cache = line(ahead, "the sampler's KV cache (");
+  t.is(cache, line(plain, 'KV cache ('));
+  t.is(line(ahead, 'KV cache ('), 0, 'is for evaluations, and there are none');
   t.is(sampler, ahead.get('weights')!);
-  t.is(ahead.get('total')! - plain.get('total')!, sampler + cache);
+  const passesOf = (plan: ReadonlyMap<string, number>) =>
+    line(plan, 'activations (') +
+    line(plan, 'activations of the other models') +
+    line(plan, 'scratch of the kernels');
+  t.true(line(ahead, 'activations of the other models') > 0);
+  t.is(ahead.get('total')! - plain.get('total')!, sampler + passesOf(ahead) - passesOf(plain));
 });
 
 test('no token is older than the bound and the updates of one step', async (t) => {

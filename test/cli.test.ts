@@ -135,8 +135,10 @@ test('a dry run prints the resolved config, the memory plan and one tool call, a
   t.regex(out, /\nrl:\n {2}steps: 7\n/);
   t.regex(
     out,
-    /\n# memory plan\nweights +[\d.]+ KB\n[\s\S]*activations \(\d+ tokens a micro-batch\) [\s\S]*\ntotal +[\d.]+ MB\n/,
+    /\n# memory plan\nweights +[\d.]+ KB\n[\s\S]*activations \(\d+ tokens a micro-batch, recompute none\) [\s\S]*\ntotal +[\d.]+ MB\n/,
   );
+  t.regex(out, /\nthis process besides, as it is now +[\d.]+ MB\npeak resident +[\d.]+ MB\n/);
+  t.regex(out, /\nheld per parameter +[\d.]+ B\nactivations per token of a micro-batch +[\d.]+ KB\n/);
   t.regex(out, /\n# one tool call\nPython 3[\s\S]*\nstatus ok, \d+ ms, output: 3\.\d+\.\d+ 42\n/);
   t.false(existsSync(at('dry')));
 });

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { type Recompute, recomputeLevels } from '../lib/model/engine.ts';
 import { packageRoot } from '../lib/package.ts';
 import { formatConfig, nearestName, parseConfig } from '../lib/run/yaml.ts';
+import { passSize, promisedBytes } from '../lib/train/pass-size.ts';
 import { namedTask, planQuestions, traceBatch } from '../lib/train/questions.ts';
 import { learningRate } from '../lib/train/schedule.ts';
-import { microBatchTokens, policyOptions, promisedBytes } from '../lib/train/setup.ts';
+import { policyOptions } from '../lib/train/setup.ts';
 
 const least = 'model: { path: m }\ntasks: { names: [gcd] }\n';
 
@@ -261,19 +263,45 @@ test('micro-batches follow from the memory left, or are refused with the numbers
     kvBytesPerPage: 1e6,
     kvPageTokens: 32,
   };
-  const derived = (available: number, overrides: string[] = []) =>
-    microBatchTokens(
+  const sizeOf = (available: number, overrides: string[] = []) =>
+    passSize(
       parseConfig(least, 'run.yaml', overrides),
-      memory,
+      // Each level takes half of what the one before takes; two models train.
+      (recompute) => [
+        { ...memory, activationBytesPerToken: 8e5 / 2 ** recomputeLevels.indexOf(recompute) },
+        { ...memory, activationBytesPerToken: 2e5 / 2 ** recomputeLevels.indexOf(recompute) },
+      ],
       available - promisedBytes(memory, 500),
     );
-  t.is(derived(100e9), 2048);
-  t.is(derived(100e9, ['rollout.total_tokens=8000']), 8000, 'at least one longest trajectory');
-  t.is(derived(6.5e9 + 2 * 1.2e9, ['rollout.total_tokens=1000']), 1200, 'less when memory is short');
-  t.is(derived(0, ['optim.micro_batch_tokens=77']), 77, 'what the config says');
-  t.throws(() => derived(6.5e9 + 2 * 1.2e9), {
+  const none = ['optim.recompute=none'];
+  const size = (microBatchTokens: number, recompute: Recompute) => ({ microBatchTokens, recompute });
+  t.deepEqual(sizeOf(100e9), size(2048, 'none'));
+  t.deepEqual(
+    sizeOf(100e9, ['rollout.total_tokens=8000']),
+    size(8000, 'none'),
+    'at least one longest trajectory',
+  );
+  const little = 6.5e9 + 2 * 1.2e9;
+  t.deepEqual(sizeOf(little, ['rollout.total_tokens=1000']), size(1200, 'none'), 'less when memory is short');
+  t.deepEqual(sizeOf(little), size(2048, 'selective'), 'recomputation where one trajectory would not fit');
+  t.deepEqual(sizeOf(little, ['rollout.total_tokens=3000']), size(3000, 'full'));
+  t.deepEqual(sizeOf(little, ['optim.recompute=full', 'rollout.total_tokens=1000']), size(2048, 'full'));
+  t.deepEqual(
+    sizeOf(little, ['optim.micro_batch_tokens=1300']),
+    size(1300, 'selective'),
+    'what the config says',
+  );
+  t.deepEqual(sizeOf(0, ['optim.micro_batch_tokens=77']), size(77, 'full'), 'even where it does not fit');
+  t.deepEqual(sizeOf(0, ['optim.micro_batch_tokens=77', ...none]), size(77, 'none'));
+  t.throws(() => sizeOf(little, none), {
     code: 'ERR_OUT_OF_MEMORY',
-    message: /one trajectory of 2048 tokens needs 1953 MB of activations, half of the memory left is 1144 MB/,
+    message:
+      /one trajectory of 2048 tokens needs 1953 MB of activations, half of the memory left is 1144 MB; .*optim.recompute=full/,
+  });
+  t.throws(() => sizeOf(0), {
+    code: 'ERR_OUT_OF_MEMORY',
+    message:
+      /needs 488 MB of activations with optim.recompute full, half of the memory left is 0 MB; (?!.*recompute=full)/,
   });
   t.deepEqual(policyOptions(config, 5, 1e-3).reduction, 'token_mean');
   const constant = parseConfig(least, 'run.yaml', ['rl.reduction=constant', 'rollout.total_tokens=999']);

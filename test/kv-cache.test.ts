@@ -1,7 +1,8 @@
 /** The paged KV cache: sharing, copying on write, steps that are refused, sequences that go while a step runs. */
 import test from 'ava';
 import type { StepRow } from '../lib/model/engine.ts';
-import { availableMemory, createModel } from '../lib/model/model.ts';
+import { availableMemory } from '../lib/model/memory.ts';
+import { createModel } from '../lib/model/model.ts';
 import { alone, sampling } from './support/batches.ts';
 import { sequences, tinyConfigs, tinyModel } from './support/tiny-models.ts';
 

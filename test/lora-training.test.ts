@@ -4,7 +4,6 @@ import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import test from 'ava';
 import { openAdapter } from '../lib/model/adapter-files.ts';
-import { planMemory } from '../lib/model/model.ts';
 import { openModel } from '../lib/model/open.ts';
 import { packageRoot } from '../lib/package.ts';
 import { readLines } from '../lib/run/directory.ts';
@@ -109,17 +108,18 @@ test('the KL of the first step from the base is 0 to the bit and grows: no secon
 test('the memory plan of a run adds up, and the reference of an adapter costs an adapter or nothing', async (t) => {
   const { model } = await openTiny();
   t.teardown(() => model.dispose());
-  const plan = (overrides: readonly string[], adapter: boolean) =>
+  const plan = (overrides: readonly string[]) =>
     new Map(
-      memoryPlan(
-        runConfig(tinyFolder, at('unused'), overrides),
-        planMemory(model.config, 'bfloat16', true, adapter ? tinyLora : undefined),
-        10,
-        1024,
-      ),
+      memoryPlan(runConfig(tinyFolder, at('unused'), overrides), {
+        shape: model.config,
+        kvPages: 10,
+        microBatchTokens: 1024,
+        recompute: 'none',
+        threads: 1,
+      }).lines,
     );
-  const full = plan([], false);
-  const adapted = plan(lora, true);
+  const full = plan([]);
+  const adapted = plan(lora);
   for (const lines of [full, adapted]) {
     const parts = [...lines].filter(([name]) => name !== 'total').map(([, bytes]) => bytes);
     t.is(
@@ -133,9 +133,9 @@ test('the memory plan of a run adds up, and the reference of an adapter costs an
     adapted.get('reference: a second adapter, base shared'),
     adapted.get('adapter weights, fp32: their own masters'),
   );
-  const bare = plan([...lora, 'sft.steps=0', 'sft.warmup=0'], true);
+  const bare = plan([...lora, 'sft.steps=0', 'sft.warmup=0']);
   t.is(bare.get('reference: the base with the adapter off, shared'), 0);
-  const without = plan([...lora, 'rl.kl=none', 'rl.kl_coef=0'], true);
+  const without = plan([...lora, 'rl.kl=none', 'rl.kl_coef=0']);
   t.false([...without.keys()].some((name) => name.startsWith('reference')));
   t.true(adapted.get('total')! < full.get('total')!);
 });

@@ -72,6 +72,7 @@ class CpuOps final : public Ops {
 
   const char* name() const override { return name_.c_str(); }
   const std::shared_ptr<Memory>& memory() const override { return memory_; }
+  int64_t scratch_held() const override { return static_cast<int64_t>(scratch_.allocated()); }
 
   void pack(const float* src, PackedMatrix dst) override { kernels_.pack(src, dst, pool_); }
   void unpack(PackedMatrix src, float* dst) override { kernels_.unpack(src, dst, pool_); }

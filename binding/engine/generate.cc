@@ -198,6 +198,13 @@ std::vector<KvAppend> appends_of(const std::vector<StepRow>& rows) {
   return appends;
 }
 
+int64_t step_bytes(const ModelShape& shape, int64_t T, int64_t R) {
+  return static_cast<int64_t>(Arena::measure([&](Arena& arena) {
+    Activations().plan_inference(arena, shape, T);
+    if (R > 0) SampleArrays().plan(arena, shape, R);
+  }));
+}
+
 StepResult step(Model& model, KvCache& cache, const std::vector<StepRow>& rows, AdapterUse use) {
   StepResult result;
   result.plan = cache.plan(appends_of(rows), model.weights_epoch());

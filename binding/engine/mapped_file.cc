@@ -61,6 +61,15 @@ std::shared_ptr<const MappedFile> MappedFile::from_bytes(std::vector<uint8_t> by
   return file;
 }
 
+void MappedFile::done_with(const uint8_t* first, uint64_t bytes) const {
+  if (mapping_ == nullptr) return;
+  // From the page that `first` lies in, whose beginning was read before, to the last whole page. Advice only.
+  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  const auto offset = static_cast<uint64_t>(first - data_);
+  const uint64_t begin = offset / page * page, end = (offset + bytes) / page * page;
+  if (end > begin) static_cast<void>(::madvise(static_cast<uint8_t*>(mapping_) + begin, end - begin, MADV_DONTNEED));
+}
+
 MappedFile::~MappedFile() {
   if (mapping_ != nullptr) ::munmap(mapping_, size_);
 }

@@ -28,6 +28,9 @@ class MappedFile {
   const uint8_t* data() const { return data_; }  // may be null when size() is 0
   uint64_t size() const { return size_; }
   const std::string& path() const { return path_; }
+  /// These bytes have been read and will hardly be read again: a mapping's pages leave this process (the page cache may keep
+  /// them). Reading them later is slower and gives the same.
+  void done_with(const uint8_t* first, uint64_t bytes) const;
 
  private:
   MappedFile() = default;

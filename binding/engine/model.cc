@@ -12,8 +12,6 @@
 namespace toolgrad {
 namespace {
 
-// Whole sequences are scored together up to this many tokens: enough to fill the kernels, little memory.
-constexpr int64_t kScoreTokens = 1024;
 constexpr int64_t kRowsAtOnce = 1024;         // rows read from a weight file at a time; a multiple of kPanelRows
 constexpr uint32_t kInitStream = 0x696e6974;  // tells these draws from those of sampling under the same seed
 
@@ -330,7 +328,7 @@ void Model::hidden(const PackedBatch& batch, const int32_t* positions, int64_t n
 }
 
 PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& inputs, const PolicyLossOptions& options,
-                                  float* logprobs, ValuePart* value) {
+                                  float* logprobs, ValuePart* value, Recompute recompute) {
   require_trainable("accumulate");
   if (value != nullptr) require_value_head("accumulate");
   const WholeSequences sequences(batch.tokens, batch.seq_starts, batch.S);
@@ -342,6 +340,7 @@ PolicyLossStats Model::accumulate(const PackedBatch& batch, const LossInputs& in
   });
   rope_.grow(sequences.longest());
   Activations activations = activations_of(AdapterUse::kOn);
+  activations.recompute = recompute;
   BackwardScratch scratch;
   StagedBatch staged;
   HeadArrays arrays;

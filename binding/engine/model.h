@@ -29,6 +29,9 @@
 
 namespace toolgrad {
 
+/// Whole sequences are scored together up to this many tokens: enough to fill the kernels, little memory.
+constexpr int64_t kScoreTokens = 1024;
+
 struct ModelOptions {
   DType dtype = DType::kBF16;  // of the weights and of the KV cache; kBF16 or kF32
   bool trainable = false;
@@ -79,8 +82,9 @@ class Model {
   /// A failure leaves the gradients as they were, unless the engine thread was asked to stop.
   /// `value` (needs a value head) adds the critic's loss to the total, from the same pass; without tokens in the policy
   /// loss nothing touches the vocabulary. The gradient of the vocabulary's head has the same bits with and without it.
+  /// `recompute` changes no bit of anything.
   PolicyLossStats accumulate(const PackedBatch& batch, const LossInputs& inputs, const PolicyLossOptions& options,
-                             float* logprobs, ValuePart* value = nullptr);
+                             float* logprobs, ValuePart* value = nullptr, Recompute recompute = Recompute::kNone);
   UpdateResult update(const AdamWOptions& options);
   void zero_gradients();
   /// Error{"ERR_NOT_FINITE"}, changing nothing, when a value is NaN or infinite.

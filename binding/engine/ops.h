@@ -334,6 +334,7 @@ class Ops {
   virtual ~Ops() = default;
   virtual const char* name() const = 0;                       // "cpu-avx512", "cpu-avx2", "cpu-portable", "cuda"
   virtual const std::shared_ptr<Memory>& memory() const = 0;  // where the pointers of its structs point to
+  virtual int64_t scratch_held() const = 0;                   // bytes; not to be asked while an op runs
 
   virtual void pack(const float* src, PackedMatrix dst) = 0;  // row-major [rows, cols] -> panels (rounds to dtype)
   virtual void unpack(PackedMatrix src, float* dst) = 0;      // panels -> row-major fp32

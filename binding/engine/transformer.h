@@ -5,7 +5,7 @@
 // values always read from KV pages, so a token's result has the same bits in all three. They differ only in where
 // activations lie: inference reuses one layer's arrays, training keeps per layer what backward cannot cheaply recompute
 // (norms and SwiGLU outputs are recomputed). Arrays come from an Arena that the caller plans; nothing is allocated
-// here.
+// here. What training keeps is a choice (Recompute) that changes memory and time, never a bit.
 #pragma once
 
 #include <cstdint>
@@ -60,7 +60,16 @@ inline int64_t page_elements(const ModelShape& s) {
   return s.kv_width() * kKvPageSize;
 }
 
-/// One layer's activations; in inference all layers share them and x_in = x_mid.
+/// What a training pass computes again on its way back instead of keeping it for every layer. The same ops run on the same
+/// inputs, so losses and gradients have the same bits at every level.
+enum class Recompute {
+  kNone,
+  kSelective,  // gate and up, from x_mid
+  kFull,       // whole layers, from x_in
+};
+
+/// One layer's activations; in inference all layers share them and x_in = x_mid. In training they share what is
+/// recomputed.
 struct LayerActivations {
   float *x_in, *x_mid;     // [T, C] residual stream before attention and before the MLP
   float *q_pre, *k_pre;    // [T, H, D], [T, G, D] before QK-norm; null without it
@@ -76,6 +85,8 @@ struct Activations {
   const LoraAdapter* adapter = nullptr;  // forward and backward run with it; null: the base model
   DType product_dtype = DType::kF32;     // of what only products read: Ops::product_dtype(), with an adapter fp32
   bool training = false;                 // planned for a backward pass
+  Recompute recompute = Recompute::kNone;
+  int64_t own_pages = 0;  // of a layer, in training
   std::vector<LayerActivations> layers;
   float* x = nullptr;  // [T, C] residual stream after the last layer
   // Scratch of one layer.
@@ -87,7 +98,7 @@ struct Activations {
   void plan_inference(Arena& arena, const ModelShape& s, int64_t T);
   /// The same with `pages` temporary pages that all layers share in turn.
   void plan_scoring(Arena& arena, const ModelShape& s, DType kv_dtype, int64_t T, int64_t pages);
-  /// Everything that backward needs, `pages` temporary pages per layer.
+  /// Everything that backward needs and does not recompute (`recompute` is set before); `pages` temporary pages.
   void plan_training(Arena& arena, const ModelShape& s, DType kv_dtype, int64_t T, int64_t pages);
 
  private:
@@ -116,8 +127,8 @@ class Transformer {
   void forward(const TokenBatch& batch, Activations& activations, int64_t own_pages) const;
 
   /// From scratch.dx = d loss / d activations.x to the gradients of what is trainable, base or adapter, which accumulate
-  /// in token order. Overwrites gate, up and
-  /// scratch. Needs the activations of forward on the same whole sequences, planned for training.
+  /// in token order. Overwrites gate, up, scratch and what is recomputed. Needs the activations of forward on the same
+  /// whole sequences, planned for training.
   void backward(const TokenBatch& batch, Activations& activations, BackwardScratch& scratch) const;
 
  private:
@@ -125,6 +136,9 @@ class Transformer {
                          const Activations& all, int64_t own_pages) const;
   void mlp_forward(int64_t T, const LayerActivations& a, const LayerParameters& p, const Activations& all,
                    float* x_out) const;
+  // Its first half: all.act from x_mid, and gate and up if they are to be kept.
+  void gated_forward(int64_t T, const LayerActivations& a, const LayerParameters& p, const Activations& all,
+                     bool keep) const;
   void attention_backward(const TokenBatch& batch, const LayerActivations& a, const LayerParameters& p,
                           const Activations& all, BackwardScratch& scratch) const;
   void mlp_backward(int64_t T, const LayerActivations& a, const LayerParameters& p, const Activations& all,

@@ -1,7 +1,7 @@
 // The backward pass, layer by layer from the last; see transformer.h.
 //
 // dx always holds the gradient of the residual stream: a block adds its branch's gradient to it and leaves the skip
-// connection's in place.
+// connection's in place. What was not kept is recomputed by the functions of the forward pass, just before it is read.
 #include "engine/error.h"
 #include "engine/lora.h"
 #include "engine/queue.h"
@@ -35,6 +35,7 @@ void Transformer::backward(const TokenBatch& batch, Activations& all, BackwardSc
   for (int64_t l = shape_.L - 1; l >= 0; --l) {
     if (cancel_requested()) throw Error("ERR_CANCELLED", "The backward pass was asked to stop");
     const LayerActivations& a = all.layers[static_cast<size_t>(l)];
+    if (all.recompute == Recompute::kFull) attention_forward(batch, a, layout.layer(l), all, all.own_pages);
     mlp_backward(batch.map.T, a, layout.layer(l), all, scratch);
     attention_backward(batch, a, layout.layer(l), all, scratch);
   }
@@ -45,7 +46,11 @@ void Transformer::backward(const TokenBatch& batch, Activations& all, BackwardSc
 void Transformer::mlp_backward(int64_t T, const LayerActivations& a, const LayerParameters& p, const Activations& all,
                                BackwardScratch& scratch) const {
   const int64_t C = shape_.C;
-  ops_.swiglu_forward({a.gate, a.up, all.act, T, shape_.F});
+  if (all.recompute == Recompute::kNone) {
+    ops_.swiglu_forward({a.gate, a.up, all.act, T, shape_.F});
+  } else {
+    gated_forward(T, a, p, all, true);
+  }
   linear_backward(all.adapter, all.act, scratch.dx, p.down, p.down_bias, scratch.dact, false, T);
   ops_.swiglu_backward({scratch.dact, a.gate, a.up, a.gate, a.up, T, shape_.F});  // gate and up become their gradients
   norm(a.x_mid, p.post_norm, all.normed, scratch.rstd, T, C);

@@ -109,13 +109,13 @@ void Activations::plan_scoring(Arena& arena, const ModelShape& s, DType kv_dtype
 
 void Activations::plan_training(Arena& arena, const ModelShape& s, DType kv_dtype, int64_t T, int64_t pages) {
   training = true;
+  own_pages = pages;
   normed = take_product_rows(arena, T, s.C);
   k = arena.take<float>(T * s.kv_width());
   v = arena.take<float>(T * s.kv_width());
   act = take_product_rows(arena, T, s.F);
   layers.assign(static_cast<size_t>(s.L), LayerActivations{});
-  for (LayerActivations& a : layers) {
-    a.x_in = arena.take<float>(T * s.C);
+  const auto take_attention = [&](LayerActivations& a) {
     a.x_mid = arena.take<float>(T * s.C);
     if (s.qk_norm) {
       a.q_pre = arena.take<float>(T * s.q_width());
@@ -126,9 +126,20 @@ void Activations::plan_training(Arena& arena, const ModelShape& s, DType kv_dtyp
     a.q = arena.take<float>(T * s.q_width());
     a.attention = arena.take<float>(T * s.q_width());
     a.lse = arena.take<float>(T * s.H);
+    a.pages = take_pages(arena, s, kv_dtype, pages);
+  };
+  const auto take_mlp = [&](LayerActivations& a) {
     a.gate = arena.take<float>(T * s.F);
     a.up = arena.take<float>(T * s.F);
-    a.pages = take_pages(arena, s, kv_dtype, pages);
+  };
+  LayerActivations shared{};
+  if (recompute == Recompute::kFull) take_attention(shared);
+  if (recompute != Recompute::kNone) take_mlp(shared);
+  for (LayerActivations& a : layers) {
+    a = shared;
+    a.x_in = arena.take<float>(T * s.C);
+    if (recompute != Recompute::kFull) take_attention(a);
+    if (recompute == Recompute::kNone) take_mlp(a);
   }
   x = arena.take<float>(T * s.C);
 }
@@ -191,17 +202,23 @@ void Transformer::attention_forward(const TokenBatch& batch, const LayerActivati
 
 void Transformer::mlp_forward(int64_t T, const LayerActivations& a, const LayerParameters& p, const Activations& all,
                               float* x_out) const {
+  gated_forward(T, a, p, all, all.training && all.recompute == Recompute::kNone);
+  linear(all.adapter, all.act, p.down, p.down_bias, a.x_mid, x_out, T);
+}
+
+void Transformer::gated_forward(int64_t T, const LayerActivations& a, const LayerParameters& p, const Activations& all,
+                                bool keep) const {
   norm(a.x_mid, p.post_norm, all.normed, nullptr, T, shape_.C);
   if (all.adapter == nullptr) {
     ops_.gated_forward({all.normed, parameters_.weight(p.gate), parameters_.weight(p.up),
                         parameters_.vector(p.gate_bias), parameters_.vector(p.up_bias), a.gate, a.up, all.act, T,
-                        all.training});
-  } else {  // the adapter adds to gate and up before SwiGLU
-    linear(all.adapter, all.normed, p.gate, p.gate_bias, nullptr, a.gate, T);
-    linear(all.adapter, all.normed, p.up, p.up_bias, nullptr, a.up, T);
-    ops_.swiglu_forward({a.gate, a.up, all.act, T, shape_.F});
+                        keep});
+    return;
   }
-  linear(all.adapter, all.act, p.down, p.down_bias, a.x_mid, x_out, T);
+  // The adapter adds to gate and up before SwiGLU.
+  linear(all.adapter, all.normed, p.gate, p.gate_bias, nullptr, a.gate, T);
+  linear(all.adapter, all.normed, p.up, p.up_bias, nullptr, a.up, T);
+  ops_.swiglu_forward({a.gate, a.up, all.act, T, shape_.F});
 }
 
 }  // namespace toolgrad

@@ -69,7 +69,9 @@ void WeightFile::read_f32_rows(const TensorEntry& entry, int64_t row0, int64_t r
   const int64_t elements = checked_elements(entry.shape, json::quote(entry.name));
   if (elements == 0 || rows == 0) return;
   const int64_t row_blocks = elements / all_rows / type->block_elements;
-  type->decode(entry.data + row0 * row_blocks * type->block_bytes, rows * row_blocks, out);
+  const uint8_t* first = entry.data + row0 * row_blocks * type->block_bytes;
+  type->decode(first, rows * row_blocks, out);
+  file_->done_with(first, static_cast<uint64_t>(rows * row_blocks * type->block_bytes));
 }
 
 int64_t checked_elements(const std::vector<int64_t>& shape, const std::string& what) {

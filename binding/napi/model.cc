@@ -8,10 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "cpu/scratch_plan.h"
 #include "engine/error.h"
 #include "engine/model_weights.h"
 #include "napi/args.h"
 #include "napi/batch.h"
+#include "napi/choice.h"
 #include "napi/guard.h"
 #include "napi/job.h"
 #include "napi/lora.h"
@@ -118,12 +120,38 @@ Napi::Object to_memory_plan(Napi::Env env, const MemoryPlan& plan) {
   return result;
 }
 
-// planMemory(shape, dtype, trainable, lora?): the MemoryPlan of lib/model/engine.ts, before anything is allocated.
+// planMemory(shape, dtype, trainable, lora?, recompute?): the MemoryPlan of lib/model/engine.ts, before anything is allocated.
 Napi::Value plan_memory_for(const Napi::CallbackInfo& info) {
   const ModelShape shape = read_shape(argument(info, 0));
   const DType dtype = read_dtype(argument(info, 1));
   const bool trainable = read_boolean(argument(info, 2), "trainable");
-  return to_memory_plan(info.Env(), plan_memory(shape, dtype, trainable, read_lora(argument(info, 3))));
+  return to_memory_plan(info.Env(), plan_memory(shape, dtype, trainable, read_lora(argument(info, 3)),
+                                                read_recompute(argument(info, 4))));
+}
+
+// planPass(shape, dtype, {kind, tokens, longest, threads, loraRank?, recompute?}): {arenaBytes, scratchBytes} of a pass on
+// the CPU.
+Napi::Value plan_pass(const Napi::CallbackInfo& info) {
+  constexpr Named<Pass::Kind> kKinds[] = {{"training", Pass::Kind::kTraining},
+                                          {"critic", Pass::Kind::kCritic},
+                                          {"scoring", Pass::Kind::kScoring},
+                                          {"values", Pass::Kind::kValues},
+                                          {"step", Pass::Kind::kStep}};
+  const ModelShape shape = read_shape(argument(info, 0));
+  const DType dtype = read_dtype(argument(info, 1));
+  const Napi::Object object =
+      read_object(argument(info, 2), "pass", {"kind", "tokens", "longest", "threads", "loraRank", "recompute"});
+  Pass pass;
+  pass.kind = read_choice(object, "kind", kKinds);
+  pass.T = read_positive_integer(property(object, "tokens"), "tokens");
+  pass.longest = read_positive_integer(property(object, "longest"), "longest");
+  pass.recompute = read_recompute(property(object, "recompute"));
+  pass.lora_rank = integer_or(object, "loraRank", 0, 0, INT32_MAX);
+  const auto threads = static_cast<int>(read_integer(property(object, "threads"), "threads", 1, INT32_MAX));
+  auto result = Napi::Object::New(info.Env());
+  result.Set("arenaBytes", static_cast<double>(arena_bytes(shape, dtype, pass)));
+  result.Set("scratchBytes", static_cast<double>(scratch_bytes(shape, pass, threads)));
+  return result;
 }
 
 // modelInfo(model): {parameterCount, parameterNames, isa, threads}.
@@ -256,7 +284,7 @@ void require_trainable(const Model& model, const char* operation) {
               std::string(operation) + ": expected a model opened with trainable: true but this one has no gradients");
 }
 
-// modelAccumulate(model, batch, loss): promise of a LossResult.
+// modelAccumulate(model, batch, loss, recompute?): promise of a LossResult.
 Napi::Value model_accumulate(const Napi::CallbackInfo& info) {
   const HandleRef<Model> handle = read_model(argument(info, 0));
   require_trainable(*handle->object, "accumulate");
@@ -264,6 +292,7 @@ Napi::Value model_accumulate(const Napi::CallbackInfo& info) {
   const PolicyLossOptions options = read_loss_options(argument(info, 2), true);
   const OwnedValuePart value = read_value_part(argument(info, 1).As<Napi::Object>(),
                                                argument(info, 2).As<Napi::Object>(), batch.batch, *handle->object);
+  const Recompute recompute = read_recompute(argument(info, 3));
   struct Result {
     PolicyLossStats stats;
     ValueLossStats value_stats;
@@ -277,7 +306,7 @@ Napi::Value model_accumulate(const Napi::CallbackInfo& info) {
         result->values.resize(value.weight.size());
         ValuePart part = value.view(result->values.data());
         result->stats = model.accumulate(batch.batch.view(), batch.view(), options, result->logprobs.data(),
-                                         value.present ? &part : nullptr);
+                                         value.present ? &part : nullptr, recompute);
         result->value_stats = part.stats;
       },
       [result, with_value = value.present](Napi::Env env) -> Napi::Value {
@@ -415,6 +444,7 @@ Napi::Value model_load_optimizer(const Napi::CallbackInfo& info) {
 void register_model(Napi::Env env, Napi::Object exports) {
   export_function<model_open>(env, exports, "modelOpen");
   export_function<plan_memory_for>(env, exports, "planMemory");
+  export_function<plan_pass>(env, exports, "planPass");
   export_function<memory_left>(env, exports, "availableMemory");
   export_function<external_memory>(env, exports, "externalMemory");
   export_function<model_info>(env, exports, "modelInfo");

@@ -15,7 +15,14 @@ namespace {
 constexpr Named<CublasLtProducts> kCublasLtProducts[] = {
     {"none", CublasLtProducts::kNone}, {"gradients", CublasLtProducts::kGradients}, {"all", CublasLtProducts::kAll}};
 
+constexpr Named<Recompute> kRecompute[] = {
+    {"none", Recompute::kNone}, {"selective", Recompute::kSelective}, {"full", Recompute::kFull}};
+
 }  // namespace
+
+Recompute read_recompute(Napi::Value value) {
+  return is_absent(value) ? Recompute::kNone : read_named(value, "recompute", kRecompute);
+}
 
 ModelShape read_shape(Napi::Value value) {
   const Napi::Object object = read_object(

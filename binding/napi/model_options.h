@@ -11,5 +11,7 @@ namespace toolgrad {
 ModelShape read_shape(Napi::Value value);
 DType read_dtype(Napi::Value value);
 ModelOptions read_options(Napi::Value value);
+/// Absent: kNone.
+Recompute read_recompute(Napi::Value value);
 
 }  // namespace toolgrad

@@ -5,12 +5,12 @@ import type { Command } from 'commander';
 import { ToolgradError } from '../errors.ts';
 import { type ModelConfig, parameterCount } from '../model/config.ts';
 import { Device, resolveDevice } from '../model/device.ts';
-import { availableMemory } from '../model/model.ts';
+import { availableMemory } from '../model/memory.ts';
 import { configWithoutWeights } from '../model/shape.ts';
 import type { Config } from '../run/config.ts';
 import { placement } from '../run/placement.ts';
 import { formatConfig, parseConfig } from '../run/yaml.ts';
-import { criticMemory, memoryPlan, planFromShape } from '../train/memory.ts';
+import { planFromShape, type RunPlan, residentBesides, setupPlan } from '../train/memory.ts';
 import { openSetup, toolLimits } from '../train/setup.ts';
 import { type TrainResult, train } from '../train/train.ts';
 import { bytes, parameters } from '../view/format.ts';
@@ -106,9 +106,7 @@ async function dryRun(config: Config): Promise<void> {
   if (shape !== null) return planOnly(config, shape);
   const setup = await openSetup(config);
   try {
-    const { model, cache, microBatchTokens } = setup;
-    const critic = criticMemory(config, model.config);
-    writePlan(config, memoryPlan(config, model.memory, cache.pagesTotal, microBatchTokens, critic));
+    writePlan(config, setup.model.parameterCount, setupPlan(setup), residentBesides(setup));
     const result = await setup.tool.run({
       callId: 'dry-run',
       code: 'import sys\nprint(sys.version.split()[0], 6 * 7)',
@@ -122,30 +120,39 @@ async function dryRun(config: Config): Promise<void> {
   }
 }
 
-/** The memory that a model of this config would lie in: bytes, and whose they are. */
-async function roomFor(config: Config): Promise<readonly [number, string]> {
+/** The memory that a model of this config would lie in: bytes, whose they are, and whether a GPU's. */
+async function roomFor(config: Config): Promise<readonly [number, string, boolean]> {
   const { device } = placement(config.model);
   const { ordinal } = await resolveDevice(device);
-  if (ordinal === null) return [availableMemory(), 'memory that this machine has left'];
+  if (ordinal === null) return [availableMemory(), 'memory that this machine has left', false];
   const gpu = (await Device.list())[ordinal]!;
-  return [gpu.memoryBytes, `memory of cuda:${ordinal}, ${gpu.name}`];
+  return [gpu.memoryBytes, `memory of cuda:${ordinal}, ${gpu.name}`, true];
 }
 
 /** The dry run of a model of which only config.json is here: what it would take, and whether this machine has it. */
 async function planOnly(config: Config, shape: ModelConfig): Promise<void> {
-  const plan = planFromShape(config, shape);
-  writePlan(config, plan);
-  const needed = plan.at(-1)![1];
-  const [available, where] = await roomFor(config);
+  const [available, where, onGpu] = await roomFor(config);
+  const plan = onGpu ? planFromShape(config, shape, null) : planFromShape(config, shape);
+  writePlan(config, parameterCount(shape), plan, null);
+  const needed = plan.totalBytes;
   process.stdout.write(
     `\n${config.model.path} holds config.json and no weights (${parameters(parameterCount(shape))} parameters): this is the plan alone.\n` +
       `It ${needed > available ? 'does not fit' : 'fits'} into the ${bytes(available)} of ${where}.\n`,
   );
 }
 
-function writePlan(config: Config, plan: readonly (readonly [string, number])[]): void {
+/** `besides`: bytes that this process has resident besides the plan; null where that says nothing. */
+function writePlan(config: Config, count: number, plan: RunPlan, besides: number | null): void {
+  const line = (name: string, text: string) =>
+    process.stdout.write(`${name.padEnd(72)} ${text.padStart(10)}\n`);
   process.stdout.write(`# resolved config\n${formatConfig(config)}\n# memory plan\n`);
-  for (const [name, count] of plan) {
-    process.stdout.write(`${name.padEnd(56)} ${bytes(count).padStart(10)}\n`);
+  for (const [name, size] of plan.lines) line(name, bytes(size));
+  if (besides !== null) {
+    line('this process besides, as it is now', bytes(besides));
+    line('peak resident', bytes(plan.totalBytes + besides));
   }
+  process.stdout.write('\n');
+  line('held per parameter', `${(plan.heldBytes / count).toFixed(2)} B`);
+  line('activations per token of a micro-batch', bytes(plan.bytesPerToken));
+  line('KV cache per token', bytes(plan.kvBytesPerToken));
 }

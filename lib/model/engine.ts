@@ -158,6 +158,14 @@ export interface UpdateResult {
   readonly step: number;
 }
 
+/**
+ * What a training pass computes again on its way back instead of keeping it for every layer: `none`, the MLPs' gate and up
+ * (`selective`), or whole layers but their input (`full`). Less memory, more time, the same bits. Known as activation
+ * recomputation (Megatron's two levels) or gradient checkpointing (`full`).
+ */
+export const recomputeLevels = ['none', 'selective', 'full'] as const;
+export type Recompute = (typeof recomputeLevels)[number];
+
 export interface MemoryPlan {
   readonly weightBytes: number;
   readonly masterBytes: number;

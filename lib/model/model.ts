@@ -23,6 +23,7 @@ import type {
   LossResult,
   MemoryPlan,
   PackedBatch,
+  Recompute,
   Scores,
   UpdateResult,
   WeightDtype,
@@ -30,9 +31,10 @@ import type {
 import { type ModelSource, openModelFiles } from './files.ts';
 import { type FolderFiles, writeFiles } from './folder.ts';
 import { type Lora, type LoraOptions, nativeLora, resolveLora } from './lora.ts';
+import { planMemory, shapeOf } from './memory.ts';
 import { NativeKvCache } from './native-cache.ts';
 import { job, runs } from './native-call.ts';
-import type { ModelHandle, NativeModelInfo, NativeShape } from './native-model.ts';
+import type { ModelHandle, NativeModelInfo } from './native-model.ts';
 import { defaultThreads, positiveInteger } from './threads.ts';
 
 export interface ModelOptions {
@@ -40,6 +42,8 @@ export interface ModelOptions {
   readonly dtype?: WeightDtype;
   /** Also hold gradients, fp32 masters and moments; default false. */
   readonly trainable?: boolean;
+  /** What training passes compute again instead of keeping it; default `none`. Model.recompute changes it. */
+  readonly recompute?: Recompute;
   /** Where the model lies and computes; default TOOLGRAD_DEVICE, else `cpu`. A GPU computes in bfloat16 only. */
   readonly device?: Device | DeviceName;
   /**
@@ -72,26 +76,6 @@ export interface CreateOptions extends ModelOptions {
 /** The value head's file, beside the weights. */
 const kValueHeadFile = 'value_head.safetensors';
 
-function shapeOf(config: ModelConfig, valueHead = false): NativeShape {
-  return {
-    vocabSize: config.vocabSize,
-    hiddenSize: config.hiddenSize,
-    layers: config.layers,
-    heads: config.heads,
-    kvHeads: config.kvHeads,
-    headDim: config.headDim,
-    intermediateSize: config.intermediateSize,
-    maxPositionEmbeddings: config.maxPositionEmbeddings,
-    rmsNormEps: config.rmsNormEps,
-    ropeTheta: config.ropeTheta,
-    ropeScaling: config.ropeScaling,
-    tieWordEmbeddings: config.tieWordEmbeddings,
-    qkvBias: config.qkvBias,
-    qkNorm: config.qkNorm,
-    valueHead,
-  };
-}
-
 async function nativeOptions(options: ModelOptions) {
   const { lora } = options;
   const device = await resolveDevice(options.device);
@@ -106,27 +90,6 @@ async function nativeOptions(options: ModelOptions) {
     trainable: options.trainable ?? false,
     threads: options.threads === undefined ? defaultThreads() : positiveInteger(options.threads, 'threads'),
   };
-}
-
-/**
- * What a model of this config will take, in bytes, before anything is allocated. Activations of a pass over T tokens:
- * activationBytesFixed + T * activationBytesPerToken (trainable: of accumulate(), else of score()). With `lora` the weights
- * are frozen, and masters, moments and gradients are the adapter's.
- */
-export function planMemory(
-  config: ModelConfig,
-  dtype: WeightDtype,
-  trainable: boolean,
-  lora?: LoraOptions,
-  valueHead = false,
-): MemoryPlan {
-  const adapter = lora === undefined ? undefined : nativeLora(resolveLora(lora));
-  return runs('planMemory', () => native().planMemory(shapeOf(config, valueHead), dtype, trainable, adapter));
-}
-
-/** Bytes of memory this process may still take. */
-export function availableMemory(): number {
-  return native().availableMemory();
 }
 
 /**
@@ -145,7 +108,8 @@ export async function loadModel(source: string | ModelSource, options: ModelOpti
       ...(valueHead && existsSync(headFile) ? { valueHead: headFile } : {}),
     }),
   );
-  return new Model(handle, files.config, checked.dtype, checked.trainable, options.lora, valueHead);
+  const { lora, recompute } = options;
+  return new Model(handle, files.config, checked.dtype, checked.trainable, lora, valueHead, recompute);
 }
 
 /**
@@ -160,8 +124,8 @@ export async function createModel(config: ModelConfig, options: CreateOptions = 
       initStd: options.initStd ?? 0.02,
     }),
   );
-  const { lora, valueHead = false } = options;
-  return new Model(handle, config, checked.dtype, checked.trainable, lora, valueHead);
+  const { lora, valueHead = false, recompute } = options;
+  return new Model(handle, config, checked.dtype, checked.trainable, lora, valueHead, recompute);
 }
 
 /** A model on the engine; make one with loadModel or createModel. */
@@ -170,7 +134,8 @@ export class Model implements EngineModel {
   readonly dtype: WeightDtype;
   readonly trainable: boolean;
   readonly valueHead: boolean;
-  readonly memory: MemoryPlan;
+  /** What training passes compute again; may be changed at any time and holds from the next pass on. */
+  recompute: Recompute;
   readonly parameterCount: number;
   /** Hugging Face names of all parameters; a tied head has none of its own. */
   readonly parameterNames: readonly string[];
@@ -192,6 +157,7 @@ export class Model implements EngineModel {
     trainable: boolean,
     lora?: LoraOptions,
     valueHead = false,
+    recompute: Recompute = 'none',
   ) {
     const info: NativeModelInfo = native().modelInfo(handle);
     this.#handle = handle;
@@ -199,7 +165,7 @@ export class Model implements EngineModel {
     this.dtype = dtype;
     this.trainable = trainable;
     this.valueHead = valueHead;
-    this.memory = planMemory(config, dtype, trainable, lora, valueHead);
+    this.recompute = recompute;
     this.lora = lora === undefined ? null : resolveLora(lora);
     const adapter = lora === undefined ? null : native().modelAdapterInfo(handle);
     this.adapterNames = adapter?.parameterNames ?? [];
@@ -208,6 +174,12 @@ export class Model implements EngineModel {
     this.parameterNames = info.parameterNames;
     this.isa = info.isa;
     this.threads = info.threads;
+  }
+
+  /** What this model takes at its level of recomputation. */
+  get memory(): MemoryPlan {
+    const { config, dtype, trainable, valueHead, recompute } = this;
+    return planMemory(config, dtype, trainable, this.lora ?? undefined, valueHead, recompute);
   }
 
   get version(): number {
@@ -240,7 +212,7 @@ export class Model implements EngineModel {
   }
 
   accumulate(batch: LossBatch, loss: LossOptions): Promise<LossResult> {
-    return job('accumulate', () => native().modelAccumulate(this.#handle, batch, loss));
+    return job('accumulate', () => native().modelAccumulate(this.#handle, batch, loss, this.recompute));
   }
 
   zeroGradients(): Promise<void> {

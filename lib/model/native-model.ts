@@ -11,6 +11,7 @@ import type {
   LossResult,
   MemoryPlan,
   PackedBatch,
+  Recompute,
   Scores,
   StepResult,
   StepRow,
@@ -106,7 +107,25 @@ export interface NativeModelFunctions {
   cudaOpen(ordinal: number): Promise<NativeCudaFacts>;
   /** How many texts of PTX the addon holds; 0 when it was built without nvcc. */
   cudaModules(): number;
-  planMemory(shape: NativeShape, dtype: WeightDtype, trainable: boolean, lora?: NativeLora): MemoryPlan;
+  planMemory(
+    shape: NativeShape,
+    dtype: WeightDtype,
+    trainable: boolean,
+    lora?: NativeLora,
+    recompute?: Recompute,
+  ): MemoryPlan;
+  planPass(
+    shape: NativeShape,
+    dtype: WeightDtype,
+    pass: {
+      readonly kind: string;
+      readonly tokens: number;
+      readonly longest: number;
+      readonly threads: number;
+      readonly loraRank: number;
+      readonly recompute: Recompute;
+    },
+  ): { readonly arenaBytes: number; readonly scratchBytes: number };
   /** Bytes this process may still take: the machine's available memory or the room of its control group. */
   availableMemory(): number;
   modelMemoryLeft(model: ModelHandle): Promise<number>;
@@ -144,7 +163,12 @@ export interface NativeModelFunctions {
     positions: Int32Array,
     adapter?: AdapterUse,
   ): Promise<Float32Array>;
-  modelAccumulate(model: ModelHandle, batch: LossBatch, loss: LossOptions): Promise<LossResult>;
+  modelAccumulate(
+    model: ModelHandle,
+    batch: LossBatch,
+    loss: LossOptions,
+    recompute?: Recompute,
+  ): Promise<LossResult>;
   modelZeroGradients(model: ModelHandle): Promise<void>;
   modelResetOptimizer(model: ModelHandle): Promise<void>;
   modelGradient(model: ModelHandle, name: string): Promise<Float32Array>;

@@ -6,6 +6,7 @@
 
 import { z } from 'zod';
 import { isDeviceName } from '../model/device.ts';
+import { recomputeLevels } from '../model/engine.ts';
 import { loraTargets, maxLoraRank } from '../model/lora.ts';
 import { answerModes } from '../tasks/answer.ts';
 
@@ -329,6 +330,12 @@ export const configSchema = z.strictObject({
       micro_batch_tokens: countOrNone
         .default(0)
         .describe('tokens of a forward and backward pass; changes no bit; 0 = derived from free memory'),
+      recompute: z
+        .enum(['auto', ...recomputeLevels])
+        .default('auto')
+        .describe(
+          'activations that a backward pass computes again instead of keeping them (gradient checkpointing): gate and up of the MLPs, or whole layers; changes no bit; auto = as little as fits (docs/performance.md)',
+        ),
     })
     .prefault({}),
   curriculum: z

@@ -17,6 +17,7 @@ const kFree: ReadonlySet<string> = new Set([
   'rollout.kv_memory_mb',
   'tool.workers',
   'optim.micro_batch_tokens',
+  'optim.recompute',
   'eval.every',
   'checkpoint.every',
   'checkpoint.keep_last',

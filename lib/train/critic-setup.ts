@@ -60,6 +60,7 @@ export async function openCritic(
     dtype,
     trainable: true,
     valueHead: true,
+    recompute: policy.recompute,
     ...placement(config.model),
   });
   const optimizer = own === null ? null : join(own, 'optimizer.safetensors');

@@ -32,7 +32,7 @@ export function loraOptions({ lora, seed }: Config): LoraOptions | undefined {
 }
 
 /** Whether the policy carries a value head. */
-function hasTrunkCritic({ rl, critic }: Config): boolean {
+export function hasTrunkCritic({ rl, critic }: Config): boolean {
   return rl.steps > 0 && rl.advantage === 'gae' && critic.model === 'trunk';
 }
 
@@ -69,6 +69,11 @@ export function openPolicy(
     );
   }
   return openModel(checkpoint ?? path, { ...options, base, valueHead });
+}
+
+/** Whether a second model samples batches while the first is trained. */
+export function samplesAhead({ rl, rollout }: Config): boolean {
+  return rl.steps > 0 && rollout.ahead;
 }
 
 /** A frozen model of the same weights as openPolicy's, for a run that trains all of them; without a value head. */

@@ -3,7 +3,7 @@
  * the process grows), then the model, then what depends on its size. Closing gives all of it back.
  */
 import { ToolgradError } from '../errors.ts';
-import type { AdamWOptions, KvCache, LossOptions, MemoryPlan } from '../model/engine.ts';
+import type { AdamWOptions, KvCache, LossOptions } from '../model/engine.ts';
 import type { Model } from '../model/model.ts';
 import type { RolloutPrompt } from '../rollout/options.ts';
 import type { RolloutLimits, ToolLimits } from '../rollout/trajectory.ts';
@@ -17,7 +17,10 @@ import { openPythonTool } from '../tools/python.ts';
 import type { Tool } from '../tools/tool.ts';
 import type { Reduction } from './batch.ts';
 import type { Estimator } from './estimate.ts';
-import { openPolicy, openSampler } from './lora.ts';
+import { openPolicy, openSampler, samplesAhead } from './lora.ts';
+import { runPassSize } from './memory.ts';
+
+import { kvPages, passSize, promisedBytes } from './pass-size.ts';
 import type { PolicyStepOptions } from './policy-options.ts';
 import { planQuestions, type QuestionPlan } from './questions.ts';
 import type { OverlongShaping } from './score.ts';
@@ -54,6 +57,7 @@ export interface Setup {
   readonly overlong?: OverlongShaping;
   readonly limits: RolloutLimits;
   readonly toolLimits: ToolLimits;
+  /** Of a training pass; `model.recompute` is what it recomputes. */
   readonly microBatchTokens: number;
   /** `textOnly`: it asks for an answer without the tool; default: as the config says. */
   prompt(question: Question, index: number, samples: number, textOnly?: boolean): RolloutPrompt;
@@ -97,6 +101,11 @@ export async function openSetup(
       if (trainable && samplesAhead(config)) frozen = await openSampler(config, modelPath);
       const sampler = frozen === null ? null : { model: frozen, cache: frozen.openKvCache(pages) };
       const caches = sampler === null ? pages : 2 * pages;
+      const left = await memoryToPlanWith(model, caches);
+      const { microBatchTokens, recompute } = trainable
+        ? runPassSize(config, model.config, left)
+        : passSize(config, () => [model.memory], left);
+      model.recompute = recompute;
       return {
         config,
         tool,
@@ -110,7 +119,7 @@ export async function openSetup(
         ...overlongShaping(config),
         limits,
         toolLimits: toolLimits(config),
-        microBatchTokens: microBatchTokens(config, model.memory, await memoryToPlanWith(model, caches)),
+        microBatchTokens,
         prompt: (question, index, samples, textOnly = config.text_only) => ({
           question,
           prompt: index,
@@ -253,48 +262,7 @@ export function policyOptions(config: Config, microBatch: number, lr: number): P
   };
 }
 
-/** Whether a second model samples batches while the first is trained. */
-export function samplesAhead({ rl, rollout }: Config): boolean {
-  return rl.steps > 0 && rollout.ahead;
-}
-
-/** Pages of the KV cache within rollout.kv_memory_mb. */
-export function kvPages(config: Pick<Config, 'rollout'>, memory: MemoryPlan): number {
-  return Math.max(1, Math.floor((config.rollout.kv_memory_mb * kMegabyte) / memory.kvBytesPerPage));
-}
-
-/** Bytes of KV cache, gradients and moments: allocated, but on the host still free until they are first touched. */
-export function promisedBytes(memory: MemoryPlan, pages: number): number {
-  return pages * memory.kvBytesPerPage + memory.gradientBytes + memory.momentBytes;
-}
-
 /** Bytes that nothing else will take where the model lies. A GPU hands memory out when it is allocated. */
 async function memoryToPlanWith(model: Model, pages: number): Promise<number> {
   return (await model.memoryLeft()) - (model.isa === 'cuda' ? 0 : promisedBytes(model.memory, pages));
-}
-
-/**
- * Tokens of a micro-batch: the config's, or enough for one longest trajectory and for well-filled matrix products (2048),
- * within half of `left`, the memory that nothing else will take. Throws ERR_OUT_OF_MEMORY with the numbers when one longest
- * trajectory does not fit.
- */
-export function microBatchTokens(
-  config: Pick<Config, 'optim' | 'rollout'>,
-  memory: MemoryPlan,
-  left: number,
-): number {
-  if (config.optim.micro_batch_tokens > 0) return config.optim.micro_batch_tokens;
-  const free = left / 2;
-  const fits = Math.floor((free - memory.activationBytesFixed) / memory.activationBytesPerToken);
-  const longest = config.rollout.total_tokens;
-  if (fits < longest) {
-    const needed = (longest * memory.activationBytesPerToken + memory.activationBytesFixed) / kMegabyte;
-    throw new ToolgradError(
-      'ERR_OUT_OF_MEMORY',
-      `training on one trajectory of ${longest} tokens needs ${needed.toFixed(0)} MB of activations, half of the memory left is ` +
-        `${(Math.max(0, free) / kMegabyte).toFixed(0)} MB; lower rollout.total_tokens or rollout.kv_memory_mb, or set ` +
-        'optim.micro_batch_tokens to go on all the same',
-    );
-  }
-  return Math.min(Math.max(longest, 2048), fits);
 }

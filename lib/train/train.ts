@@ -103,6 +103,8 @@ function describeRun(directory: RunDirectory, setup: Setup, commandLine: string 
     ...describeEnvironment(),
     kernels: model.isa,
     threads: model.threads,
+    microBatchTokens: setup.microBatchTokens,
+    recompute: model.recompute,
     tool: tool.describe,
   };
   directory.file('config.yaml', configText(config, commandLine));

@@ -104,7 +104,7 @@ function header(setup: Setup, path: string): string[] {
       : `${bytes(memory.weightBytes)} frozen weights, ${bytes(training - memory.weightBytes + memory.adapterBytes)} adapter, its moments, gradients`;
   return [
     `model  ${config.model.path}: ${parameters(model.parameterCount)} parameters, ${model.dtype}, ${model.isa} kernels on ${model.threads} threads`,
-    `memory ${held}; ${bytes(memory.activationBytesPerToken * setup.microBatchTokens + memory.activationBytesFixed)} activations (${setup.microBatchTokens} tokens a micro-batch); ${bytes(setup.cache.pagesTotal * memory.kvBytesPerPage)} KV cache`,
+    `memory ${held}; ${bytes(memory.activationBytesPerToken * setup.microBatchTokens + memory.activationBytesFixed)} activations (${setup.microBatchTokens} tokens a micro-batch, recompute ${model.recompute}); ${bytes(setup.cache.pagesTotal * memory.kvBytesPerPage)} KV cache`,
     ...(model.lora === null ? [] : [`lora   ${loraLine(model.lora, model.adapterParameterCount)}`]),
     `tool   ${tool.describe}`,
     `data   ${[

@@ -4,7 +4,7 @@
  * GPU with itself are of bits.
  */
 import { Device } from '../../lib/model/device.ts';
-import type { LossBatch, LossOptions, Scores } from '../../lib/model/engine.ts';
+import { type LossBatch, type LossOptions, recomputeLevels, type Scores } from '../../lib/model/engine.ts';
 import type { Model } from '../../lib/model/model.ts';
 import { randomiseAdapter, tinyLora } from '../support/adapters.ts';
 import { alone, bits, crossEntropy, packed, sampling, tokenMeanWeights } from '../support/batches.ts';
@@ -12,6 +12,7 @@ import { bothBatch, bothLosses } from '../support/critics.ts';
 import { inProcess, onGpu, onSimulatedGpu } from '../support/cuda.ts';
 import { cudaConfigs, modelOn } from '../support/cuda-models.ts';
 import { normal } from '../support/float64.ts';
+import { trainingBits } from '../support/recompute.ts';
 import { sequences } from '../support/tiny-models.ts';
 
 const families = Object.keys(cudaConfigs) as (keyof typeof cudaConfigs)[];
@@ -291,3 +292,26 @@ onSimulatedGpu(
     t.is(failed.at(-1), 'cpu: ok');
   },
 );
+
+for (const family of families) {
+  onGpu(`${family}: what a training pass recomputes has the bits of what it would have kept`, async (t) => {
+    const critic = bothBatch();
+    const variants = {
+      'all weights': { options: {}, batch: policyBatch(), loss: reinforce },
+      'an adapter': { options: { lora: tinyLora }, batch: policyBatch(), loss: reinforce },
+      'a value head': { options: { valueHead: true }, batch: critic, loss: bothLosses },
+    };
+    for (const [what, { options, batch, loss }] of Object.entries(variants)) {
+      using model = await modelOn('cuda', family, { trainable: true, ...options });
+      if (model.lora !== null) await randomiseAdapter(model);
+      if (model.valueHead)
+        await model.setParameter('value_head.weight', normal(model.config.hiddenSize, 3, 0.3));
+      const kept = await trainingBits(model, [batch, batch], loss);
+      t.true(kept.largest > 1e-4, 'there are gradients to compare');
+      for (const level of recomputeLevels.slice(1)) {
+        model.recompute = level;
+        t.deepEqual((await trainingBits(model, [batch, batch], loss)).bits, kept.bits, `${what}, ${level}`);
+      }
+    }
+  });
+}

@@ -117,14 +117,14 @@ void test_passes(DType dtype, bool qk_norm, bool tied) {
   for (size_t s = 0; s < texts.size(); ++s) weight[static_cast<size_t>(starts[s])] = 0;
   PolicyLossOptions options;
   options.kind = PolicyLossOptions::Kind::kCrossEntropy;
-  const auto accumulate = [&](size_t from, size_t to) {
+  const auto accumulate = [&](size_t from, size_t to, Recompute recompute = Recompute::kNone) {
     std::vector<int32_t> part;
     for (size_t s = from; s <= to; ++s) part.push_back(starts[s] - starts[from]);
     const auto at = static_cast<size_t>(starts[from]);
     LossInputs inputs;
     inputs.weight = weight.data() + at;
     return model.accumulate({tokens.data() + at, part.data(), part.back(), static_cast<int64_t>(to - from)}, inputs,
-                            options, trained.data() + at);
+                            options, trained.data() + at, nullptr, recompute);
   };
   const double loss = accumulate(0, texts.size()).loss;
   const std::vector<float> whole = gradients_of(model);
@@ -134,6 +134,11 @@ void test_passes(DType dtype, bool qk_norm, bool tied) {
   for (size_t s = 0; s < texts.size(); ++s) parts_loss += accumulate(s, s + 1).loss;
   check(same_bits(gradients_of(model), whole), label + ": micro-batches give the same gradient bits");
   check_below(std::fabs(loss - parts_loss), 1e-9, label + ": their losses add up");
+  for (const Recompute recompute : {Recompute::kSelective, Recompute::kFull}) {
+    model.zero_gradients();
+    const bool same_loss = accumulate(0, texts.size(), recompute).loss == loss;
+    check(same_loss && same_bits(gradients_of(model), whole), label + ": recomputed activations give the same bits");
+  }
 
   // An update follows the gradient; the optimizer's file restores it.
   const std::string path = (std::filesystem::temp_directory_path() / "toolgrad_transformer_test.safetensors").string();

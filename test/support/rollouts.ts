@@ -3,7 +3,8 @@
  * whose answers and delays the test chooses.
  */
 import { fileURLToPath } from 'node:url';
-import { type Model, planMemory } from '../../lib/model/model.ts';
+import { planMemory } from '../../lib/model/memory.ts';
+import type { Model } from '../../lib/model/model.ts';
 import { type ModelAndTokenizer, openModel } from '../../lib/model/open.ts';
 import type { RolloutOptions, RolloutPrompt } from '../../lib/rollout/options.ts';
 import type { RolloutLimits, ToolLimits } from '../../lib/rollout/trajectory.ts';
