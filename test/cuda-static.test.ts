@@ -216,11 +216,16 @@ test('a measured case stands beside its prediction, and one that was left out sa
   const text = measuredTable([
     { item: { ...item, ...numbers, runs: 7, median: 12e-6, best: 11e-6, worst: 20e-6 }, ...rest },
     { item: { ...item, ...numbers, skipped: 'time was up' }, ...rest },
+    { item: { ...item, ...numbers, runs: 7, median: 12e-6, cublaslt: 10e-6 }, ...rest },
   ]);
-  const [, , first, second] = text.split('\n');
-  t.is(first, '| m: add, training | n 1 | 9.0 – 16, memory | 12 (7) | 11 – 20 | 1.00 | 67 % of bandwidth |');
-  t.is(second, '| m: add, training | n 1 | 9.0 – 16, memory | not measured: time was up |  |  |  |');
-  t.regex(text, /1 of 2 cases were measured/);
+  const [, , first, second, third] = text.split('\n');
+  t.is(
+    first,
+    '| m: add, training | n 1 | 9.0 – 16, memory | 12 (7) | 11 – 20 | 1.00 | 67 % of bandwidth |  |',
+  );
+  t.is(second, '| m: add, training | n 1 | 9.0 – 16, memory | not measured: time was up |  |  |  |  |');
+  t.regex(third!, /\| 10 \(1\.20\) \|$/);
+  t.regex(text, /2 of 3 cases were measured/);
 });
 
 /** Of docs/cuda-static.md: every kernel with its registers, its shared memory and its blocks on the five targets. */

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { availableMemory } from '../../lib/model/model.ts';
+import { availableMemory } from '../../lib/model/memory.ts';
 import { defaultThreads, positiveInteger } from '../../lib/model/threads.ts';
 import { call, root } from '../cuda-static/tools.ts';
 import { describeMachine } from '../machine.ts';
