@@ -6,34 +6,14 @@
  * Prints per level the median of CPU time (all threads) and of wall time, the ratios to `none` within each round, and the
  * activations that the plan counts.
  */
-import type { ModelConfig } from '../lib/model/config.ts';
+import { sizes } from '../bench/case.ts';
 import { recomputeLevels } from '../lib/model/engine.ts';
 import { createModel } from '../lib/model/model.ts';
 import { bytes, table } from '../lib/view/format.ts';
 
 const [rounds = 5, sequences = 4, length = 256] = process.argv.slice(2).map(Number);
 
-const smollm2: ModelConfig = {
-  arch: 'llama',
-  vocabSize: 49_152,
-  hiddenSize: 576,
-  layers: 30,
-  heads: 9,
-  kvHeads: 3,
-  headDim: 64,
-  intermediateSize: 1536,
-  maxPositionEmbeddings: 8192,
-  rmsNormEps: 1e-5,
-  ropeTheta: 100_000,
-  ropeScaling: null,
-  tieWordEmbeddings: true,
-  qkvBias: false,
-  qkNorm: false,
-  eosTokenIds: [2],
-  bosTokenId: null,
-  padTokenId: null,
-  dtype: 'bfloat16',
-};
+const smollm2 = sizes.smollm2!;
 const loss = {
   kind: 'cross_entropy',
   clipLow: 0,

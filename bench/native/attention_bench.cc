@@ -4,37 +4,25 @@
 // Usage: attention_bench [threads] [isa] [part: all | attention | rows] [clock: wall | cpu]. FLOPs of attention count the causal half only (4 D per query-key pair
 // forward, 10 D backward); bytes of the element-wise ops count each array once per read or write.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "clock.h"
 #include "cpu/cpu.h"
 #include "engine/arena.h"
 #include "engine/error.h"
 
 using namespace toolgrad;
+using bench::cpu_clock, bench::now_seconds;
 
 namespace {
 
 using Floats = std::vector<float>;
-
-// On a machine shared with other work, CPU time (of one thread) says what a kernel costs.
-bool cpu_clock = false;
-
-double now_seconds() {
-  if (cpu_clock) {
-    timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-  }
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 Floats numbers(int64_t n) {
   Floats values(static_cast<size_t>(n));

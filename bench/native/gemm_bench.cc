@@ -5,14 +5,13 @@
 //   build-bench/gemm_bench [threads: 2] [isa: best] [part: all | stream | square | decode | forward | input | weight | head | sample]
 //                          [clock: wall | cpu]
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "clock.h"
 #include "cpu/cpu.h"
 #include "engine/arena.h"
 
@@ -21,20 +20,9 @@
 #endif
 
 using namespace toolgrad;
+using bench::cpu_clock, bench::now_seconds;
 
 namespace {
-
-// On a machine shared with other work, CPU time (of one thread: run with threads = 1) says what the kernel costs.
-bool cpu_clock = false;
-
-double now_seconds() {
-  if (cpu_clock) {
-    timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-  }
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 struct Timing {
   double median, best;

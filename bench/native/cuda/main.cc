@@ -15,9 +15,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "../quoted.h"
 #include "device.h"
 #include "engine/error.h"
 #include "plan.h"
@@ -27,15 +29,6 @@ namespace toolgrad::bench {
 namespace {
 
 constexpr int kNoDevice = 77;
-
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
-  }
-  return out + "\"";
-}
 
 Model model_from(const std::string& text) {
   const size_t colon = text.find(':');

@@ -16,6 +16,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "../quoted.h"
 #include "engine.h"
 #include "engine/error.h"
 
@@ -24,15 +25,6 @@ namespace toolgrad::bench {
 namespace {
 
 constexpr int kAbsent = 77;
-
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
-  }
-  return out + "\"";
-}
 
 double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
