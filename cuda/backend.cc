@@ -40,15 +40,14 @@ class CudaOps final : public Ops {
     on_tensor_cores(op.w) ? cuda::linear_backward_input(*device_, op) : cuda::linear_f32_backward_input(*device_, op);
   }
   void linear_backward_weight(const LinearBackwardWeight& op) override {
-    // A gradient says nothing of its weight's dtype; rows that are rounded already are those of a bf16 layer.
-    op.dw.rows >= kPanelRows || op.x.dtype == DType::kBF16 ? cuda::linear_backward_weight(*device_, op)
-                                                           : cuda::linear_f32_backward_weight(*device_, op);
+    op.weights == DType::kBF16 ? cuda::linear_backward_weight(*device_, op)
+                               : cuda::linear_f32_backward_weight(*device_, op);
   }
   void linear_backward(const LinearBackward& op) override {
     if (cublaslt_ && cublaslt_->backward(op)) return;
     cuda::linear_backward(*device_, op);
   }
-  DType product_dtype() const override { return DType::kBF16; }
+  DType product_dtype(DType) const override { return DType::kBF16; }
   void low_rank_forward(const LowRankForward& op) override { cuda::low_rank_forward(*device_, op); }
   void low_rank_backward(const LowRankBackward& op) override { cuda::low_rank_backward(*device_, op); }
   void rms_norm_forward(const RmsNormForward& op) override { cuda::rms_norm_forward(*device_, op); }

@@ -70,7 +70,7 @@ const kTail = `
 | \`TOOLGRAD_LIBCUDA\` | the CUDA driver library to load instead of \`libcuda.so.1\` |
 | \`TOOLGRAD_CUDA_SYNC\` | \`1\`: wait for the GPU after each launch, so that an error names the kernel that caused it |
 | \`TOOLGRAD_CUDA_GRAPHS\` | \`0\`: launch the kernels of a decoding step on a GPU one by one instead of replaying them as graphs; the bits are the same |
-| \`TOOLGRAD_ISA\` | \`portable\`, \`avx2\` or \`avx512\`: the kernel build, instead of the best that the processor runs |
+| \`TOOLGRAD_ISA\` | \`portable\`, \`avx2\`, \`avx512\` or \`avx512bf16\`: the kernel build, instead of the best that the processor runs |
 | \`TOOLGRAD_DEBUG\` | set to anything: the command line prints the stack of an error |
 | \`TOOLGRAD_PREBUILD\` | folder whose \`build/Release\` holds the addon to load, instead of the package's |
 | \`NO_COLOR\` | no colours on a terminal |

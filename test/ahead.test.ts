@@ -28,7 +28,7 @@ const { base, at } = await folderWithBase();
 
 const quiet = ['sft.steps=0', 'sft.warmup=0', 'eval.questions=0', 'eval.every=0', 'eval.without_tool=false'];
 const fresh = [...quiet, 'rollout.ahead=true', 'rl.steps=4'];
-const partial = [...fresh, 'rollout.step_tokens=80', 'rl.steps=5', 'rl.prompts=6', 'rl.group=2'];
+const partial = [...fresh, 'seed=4', 'rollout.step_tokens=80', 'rl.steps=5', 'rl.prompts=6', 'rl.group=2'];
 const name6 = (step: number) => String(step).padStart(6, '0');
 
 /** A tool whose answer is a function of the program alone. */

@@ -202,7 +202,8 @@ test.serial(
     t.log(
       `log-prob: ${worst.toFixed(4)} from bf16-rounded weights, whose rounding alone moves it by ${rounding.toFixed(4)}`,
     );
-    t.true(worst <= rounding);
+    // Activations are rounded to eight bits, too.
+    t.true(worst <= 2 * rounding);
     const [answer] = expected.greedy;
     const ids = await greedyContinuation(model, expected.sequences[0]!.prompt_ids, answer!.ids.length);
     t.deepEqual(ids, answer!.ids);

@@ -248,7 +248,7 @@ test.serial('the number of threads changes no bit, and a trace names the ops tha
     t.true(entries.every(({ seconds }) => seconds > 0));
   }
   t.deepEqual(found[0], found[1]);
-  t.regex((await kernels.backend()).name, /^cpu-(avx512|avx2|portable)$/);
+  t.regex((await kernels.backend()).name, /^cpu-(avx512bf16|avx512|avx2|portable)$/);
 });
 
 test('examples/embedding.ts learns', (t) => {

@@ -89,7 +89,7 @@ double peak_gflops(Isa isa, ThreadPool& pool) {
   int lanes = 4;
   float (*loop)(float) = multiply_add_loop;
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512) loop = fma_loop_avx512, lanes = 16;
+  if (isa >= Isa::kAvx512) loop = fma_loop_avx512, lanes = 16;
   if (isa == Isa::kAvx2) loop = fma_loop_avx2, lanes = 8;
 #endif
   const Timing time = time_runs([&] {
@@ -176,11 +176,13 @@ struct Bench {
     print("dx", T, N, K, dtype, 2.0 * static_cast<double>(T * N * K), time);
   }
 
-  void weight(int64_t T, int64_t N, int64_t K) {
+  void weight(int64_t T, int64_t N, int64_t K, DType dtype) {
     const Weights dw(ops, N, K, DType::kF32);
     const std::vector<float> x = numbers(T * K), dy = numbers(T * N);
-    const Timing time = time_runs([&] { ops.linear_backward_weight({x.data(), dy.data(), dw.matrix, nullptr, T}); });
-    print("dw", T, N, K, DType::kF32, 2.0 * static_cast<double>(T * N * K), time);
+    const Timing time = time_runs([&] {
+      ops.linear_backward_weight({x.data(), dy.data(), dw.matrix, nullptr, T, dtype});
+    });
+    print("dw", T, N, K, dtype, 2.0 * static_cast<double>(T * N * K), time);
   }
 
   void head(int64_t R, int64_t V, int64_t C, DType dtype) {
@@ -248,10 +250,12 @@ int main(int argc, char** argv) {
     b.input(512, 1536, 576, bf16);
     b.input(512, 576, 1536, bf16);
     b.input(512, 49152, 576, bf16);
-    b.weight(512, 2048, 2048);
-    b.weight(512, 1536, 576);
-    b.weight(512, 576, 1536);
-    b.weight(512, 576, 576);
+    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+      b.weight(512, 2048, 2048, dtype);
+      b.weight(512, 1536, 576, dtype);
+      b.weight(512, 576, 1536, dtype);
+      b.weight(512, 576, 576, dtype);
+    }
     b.head(512, 49152, 576, bf16);
   }
   if (wants("decode")) {
@@ -296,7 +300,7 @@ int main(int argc, char** argv) {
                                  {576, 1536},
                                  {1024, 1024},
                                  {4096, 1536}})
-        b.weight(T, N, K);
+        for (const DType dtype : {DType::kF32, DType::kBF16}) b.weight(T, N, K, dtype);
   if (wants("head")) {
     b.head(64, 2048, 192, bf16);
     b.head(1024, 2048, 192, bf16);

@@ -13,6 +13,7 @@ TOOLGRAD_DECLARE_KERNELS(portable)
 #if defined(TOOLGRAD_X86)
 TOOLGRAD_DECLARE_KERNELS(avx2)
 TOOLGRAD_DECLARE_KERNELS(avx512)
+TOOLGRAD_DECLARE_KERNELS(avx512bf16)
 #endif
 
 namespace toolgrad {
@@ -58,6 +59,7 @@ namespace {
 
 const KernelTable& table_of(Isa isa) {
 #if defined(TOOLGRAD_X86)
+  if (isa == Isa::kAvx512Bf16) return avx512bf16::kernel_table();
   if (isa == Isa::kAvx512) return avx512::kernel_table();
   if (isa == Isa::kAvx2) return avx2::kernel_table();
 #endif
@@ -68,7 +70,7 @@ const KernelTable& table_of(Isa isa) {
 class CpuOps final : public Ops {
  public:
   CpuOps(Isa isa, ThreadPool& pool)
-      : name_(std::string("cpu-") + isa_name(isa)), kernels_(table_of(isa)), pool_(pool) {}
+      : isa_(isa), name_(std::string("cpu-") + isa_name(isa)), kernels_(table_of(isa)), pool_(pool) {}
 
   const char* name() const override { return name_.c_str(); }
   const std::shared_ptr<Memory>& memory() const override { return memory_; }
@@ -87,10 +89,10 @@ class CpuOps final : public Ops {
     kernels_.linear_backward_weight(op, pool_, scratch_);
   }
   void linear_backward(const LinearBackward& op) override {
-    if (op.dw.data != nullptr) linear_backward_weight({op.x, op.dy, op.dw, op.db, op.T});
+    if (op.dw.data != nullptr) linear_backward_weight({op.x, op.dy, op.dw, op.db, op.T, op.w.dtype});
     linear_backward_input({op.dy, op.w, op.dx, op.T, op.accumulate});
   }
-  DType product_dtype() const override { return DType::kF32; }
+  DType product_dtype(DType weights) const override { return cpu_product_dtype(isa_, weights); }
   void low_rank_forward(const LowRankForward& op) override { kernels_.low_rank_forward(op, pool_, scratch_); }
   void low_rank_backward(const LowRankBackward& op) override { kernels_.low_rank_backward(op, pool_, scratch_); }
   void rms_norm_forward(const RmsNormForward& op) override { kernels_.rms_norm_forward(op, pool_, scratch_); }
@@ -151,6 +153,7 @@ class CpuOps final : public Ops {
     return kernels_.sample(op, uniforms_.data(), pool_, scratch_);
   }
 
+  Isa isa_;
   std::string name_;
   const KernelTable& kernels_;
   ThreadPool& pool_;
@@ -186,6 +189,10 @@ void CpuOps::kv_prepare(const KvPrepare& op) {
 }
 
 }  // namespace
+
+DType cpu_product_dtype(Isa isa, DType weights) {
+  return isa == Isa::kAvx512Bf16 ? weights : DType::kF32;  // gemm_rows.h
+}
 
 std::unique_ptr<Ops> make_cpu_ops(Isa isa, ThreadPool& pool) {
   if (isa > best_isa())

@@ -31,7 +31,9 @@ Isa detect() {
   if ((ebx & avx2) != avx2) return Isa::kPortable;
   const uint32_t avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
   if ((ebx & avx512) != avx512 || (state & 0xe0) != 0xe0) return Isa::kAvx2;  // opmask and zmm
-  return Isa::kAvx512;
+  constexpr uint32_t kBf16 = 1u << 5;                                         // of eax in subleaf 1
+  if (!__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) || (eax & kBf16) == 0) return Isa::kAvx512;
+  return Isa::kAvx512Bf16;
 }
 #else
 Isa detect() {
@@ -54,14 +56,16 @@ const char* isa_name(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kAvx512Bf16:
+      return "avx512bf16";
   }
   return "unknown";
 }
 
 Isa isa_from_name(const std::string& name) {
-  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512})
+  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16})
     if (name == isa_name(isa)) return isa;
-  throw Error("ERR_ISA", "instruction set: expected portable, avx2 or avx512, found \"" + name + "\"");
+  throw Error("ERR_ISA", "instruction set: expected portable, avx2, avx512 or avx512bf16, found \"" + name + "\"");
 }
 
 Isa isa_from_environment() {

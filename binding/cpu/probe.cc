@@ -13,6 +13,7 @@ TOOLGRAD_DECLARE_PROBES(portable)
 #if defined(TOOLGRAD_X86)
 TOOLGRAD_DECLARE_PROBES(avx2)
 TOOLGRAD_DECLARE_PROBES(avx512)
+TOOLGRAD_DECLARE_PROBES(avx512bf16)
 #endif
 
 namespace toolgrad {
@@ -28,6 +29,8 @@ struct Probes {
 
 Probes probes_of(Isa isa) {
 #if defined(TOOLGRAD_X86)
+  if (isa == Isa::kAvx512Bf16)
+    return {avx512bf16::probe_multiply_add, avx512bf16::probe_operations_per_round, avx512bf16::probe_read};
   if (isa == Isa::kAvx512) return {avx512::probe_multiply_add, avx512::probe_operations_per_round, avx512::probe_read};
   if (isa == Isa::kAvx2) return {avx2::probe_multiply_add, avx2::probe_operations_per_round, avx2::probe_read};
 #endif

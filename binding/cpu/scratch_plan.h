@@ -6,12 +6,13 @@
 
 #include <cstdint>
 
+#include "cpu/cpu.h"
 #include "engine/memory_plan.h"
 #include "engine/model_shape.h"
 
 namespace toolgrad {
 
-/// Bytes that all slots together hold after such a pass on `threads` threads.
-int64_t scratch_bytes(const ModelShape& shape, const Pass& pass, int threads);
+/// Bytes that all slots together hold after such a pass with weights of this dtype on `threads` threads.
+int64_t scratch_bytes(const ModelShape& shape, DType weights, const Pass& pass, int threads, Isa isa);
 
 }  // namespace toolgrad

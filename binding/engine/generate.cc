@@ -198,9 +198,11 @@ std::vector<KvAppend> appends_of(const std::vector<StepRow>& rows) {
   return appends;
 }
 
-int64_t step_bytes(const ModelShape& shape, int64_t T, int64_t R) {
+int64_t step_bytes(const ModelShape& shape, DType product_rows, int64_t T, int64_t R) {
   return static_cast<int64_t>(Arena::measure([&](Arena& arena) {
-    Activations().plan_inference(arena, shape, T);
+    Activations activations;
+    activations.product_dtype = product_rows;
+    activations.plan_inference(arena, shape, T);
     if (R > 0) SampleArrays().plan(arena, shape, R);
   }));
 }

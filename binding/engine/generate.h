@@ -42,6 +42,6 @@ std::vector<KvAppend> appends_of(const std::vector<StepRow>& rows);
 StepResult step(Model& model, KvCache& cache, const std::vector<StepRow>& rows, AdapterUse use = AdapterUse::kOn);
 
 /// Arena bytes of a chunk of T tokens that samples R rows, its page table aside.
-int64_t step_bytes(const ModelShape& shape, int64_t T, int64_t R);
+int64_t step_bytes(const ModelShape& shape, DType product_rows, int64_t T, int64_t R);
 
 }  // namespace toolgrad

@@ -19,9 +19,11 @@ void plan_batch(Arena& arena, int64_t T, int64_t pages) {
 
 // Arena bytes of one training pass over T tokens in `pages` pages, R of them in the policy loss; with a value head all of
 // them in the value loss.
-int64_t training_bytes(const ModelShape& shape, DType dtype, Recompute recompute, int64_t T, int64_t R, int64_t pages) {
+int64_t training_bytes(const ModelShape& shape, DType dtype, DType product_rows, Recompute recompute, int64_t T,
+                       int64_t R, int64_t pages) {
   return static_cast<int64_t>(Arena::measure([&](Arena& arena) {
     Activations activations;
+    activations.product_dtype = product_rows;
     activations.recompute = recompute;
     BackwardScratch scratch;
     HeadArrays head;
@@ -35,9 +37,10 @@ int64_t training_bytes(const ModelShape& shape, DType dtype, Recompute recompute
 }
 
 // The same of one scoring pass that wants every token.
-int64_t scoring_bytes(const ModelShape& shape, DType dtype, int64_t T, int64_t pages) {
+int64_t scoring_bytes(const ModelShape& shape, DType dtype, DType product_rows, int64_t T, int64_t pages) {
   return static_cast<int64_t>(Arena::measure([&](Arena& arena) {
     Activations activations;
+    activations.product_dtype = product_rows;
     HeadArrays head;
     plan_batch(arena, T, pages);
     activations.plan_scoring(arena, shape, dtype, T, pages);
@@ -61,10 +64,12 @@ int64_t tokens_at_once(const Pass& pass) {
 int64_t arena_bytes(const ModelShape& shape, DType dtype, const Pass& pass) {
   const int64_t T = tokens_at_once(pass), pages = pages_of(T, std::min(pass.longest, T));
   if (pass.trains())
-    return training_bytes(shape, dtype, pass.recompute, T, pass.kind == Pass::Kind::kCritic ? 0 : T, pages);
-  if (pass.scores()) return scoring_bytes(shape, dtype, T, pages);
+    return training_bytes(shape, dtype, pass.product_rows, pass.recompute, T, pass.kind == Pass::Kind::kCritic ? 0 : T,
+                          pages);
+  if (pass.scores()) return scoring_bytes(shape, dtype, pass.product_rows, T, pages);
   const int64_t rows = std::min(T, kStepTokens);
-  return std::max(step_bytes(shape, kStepTokens, 0), step_bytes(shape, rows, rows));
+  return std::max(step_bytes(shape, pass.product_rows, kStepTokens, 0),
+                  step_bytes(shape, pass.product_rows, rows, rows));
 }
 
 MemoryPlan plan_memory(const ModelShape& shape, DType dtype, bool trainable, const LoraOptions& lora,
@@ -82,7 +87,8 @@ MemoryPlan plan_memory(const ModelShape& shape, DType dtype, bool trainable, con
   plan.gradient_bytes = bytes.gradients;
   const auto measure = [&](int64_t pages) {
     const int64_t T = pages * kKvPageSize;
-    return trainable ? training_bytes(shape, dtype, recompute, T, T, pages) : scoring_bytes(shape, dtype, T, pages);
+    return trainable ? training_bytes(shape, dtype, DType::kF32, recompute, T, T, pages)
+                     : scoring_bytes(shape, dtype, DType::kF32, T, pages);
   };
   // Arrays are padded to 64 bytes; at multiples of 16 tokens the padding is zero, so two points give the line.
   constexpr int64_t kPages = 8;

@@ -20,6 +20,7 @@ struct MemoryPlan {
   int64_t kv_bytes_per_page = 0;
 };
 
+/// Whatever the backend: what only products read counts as fp32.
 MemoryPlan plan_memory(const ModelShape& shape, DType dtype, bool trainable, const LoraOptions& lora = {},
                        Recompute recompute = Recompute::kNone);
 
@@ -31,6 +32,7 @@ struct Pass {
   int64_t T = 1, longest = 1;
   Recompute recompute = Recompute::kNone;
   int64_t lora_rank = 0;
+  DType product_rows = DType::kF32;  // of what only products read: Activations::product_dtype
 
   bool trains() const { return kind == Kind::kTraining || kind == Kind::kCritic; }
   bool scores() const { return kind == Kind::kScoring || kind == Kind::kValues; }

@@ -143,7 +143,7 @@ Activations Model::activations_of(AdapterUse use) const {
   Activations activations;
   activations.adapter = adapter(use);
   // An adapter's own products read fp32.
-  activations.product_dtype = activations.adapter == nullptr ? ops_->product_dtype() : DType::kF32;
+  activations.product_dtype = activations.adapter == nullptr ? ops_->product_dtype(parameters_.dtype()) : DType::kF32;
   return activations;
 }
 

@@ -42,8 +42,8 @@ inline constexpr int64_t packed_index(int64_t cols, int64_t row, int64_t col) {
 }
 
 // Rows [T, width] that only the products of linear layers read: fp32, or rounded already to what a backend's products round
-// them to anyway (Ops::product_dtype()): bf16, each row padded with zeros to a multiple of eight columns. Their results have
-// the same bits either way.
+// them to anyway (Ops::product_dtype()): bf16, each row with room for a multiple of eight columns, in the order that suits the
+// backend that wrote them. Their results have the same bits either way.
 struct ProductRows {
   const void* data;
   DType dtype;
@@ -65,6 +65,8 @@ inline constexpr int64_t product_stride(DType dtype, int64_t width) {
   return dtype == DType::kBF16 ? round_up(width, 8) : width;
 }
 
+// Products with bf16 weights, the loss head's too, round their other inputs (x, dy) to bf16 and accumulate in fp32; those with
+// fp32 weights take fp32.
 // y[t,n] = fma chain over k = 0..K-1 of x[t,k] * W[n,k], from 0; then + bias[n] (if any); then + residual[t,n] (if any).
 struct LinearForward {
   ProductRows x;          // [T, K]
@@ -89,6 +91,7 @@ struct LinearBackwardWeight {
   PackedMatrix dw;  // [N, K] fp32
   float* db;        // [N] or null
   int64_t T;
+  DType weights;  // of the layer
 };
 // Both at once: dw (unless it has no data) and db, then dx.
 struct LinearBackward {
@@ -346,8 +349,8 @@ class Ops {
   virtual void linear_backward_input(const LinearBackwardInput&) = 0;
   virtual void linear_backward_weight(const LinearBackwardWeight&) = 0;
   virtual void linear_backward(const LinearBackward&) = 0;
-  // What products round their inputs to. ProductRows of a pass may have this dtype or be fp32.
-  virtual DType product_dtype() const = 0;
+  // The dtype in which products with such weights read ProductRows without a copy; they may be fp32, too.
+  virtual DType product_dtype(DType weights) const = 0;
   virtual void low_rank_forward(const LowRankForward&) = 0;
   virtual void low_rank_backward(const LowRankBackward&) = 0;
   virtual void rms_norm_forward(const RmsNormForward&) = 0;

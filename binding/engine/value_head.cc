@@ -46,7 +46,7 @@ void ValueHead::loss(const HeadRows& rows, int64_t T, ValueArrays& arrays, Value
 void ValueHead::backward(const HeadRows& rows, ValueArrays& arrays) const {
   const ParameterLayout& layout = parameters_.layout();
   ops_.linear_backward_weight({arrays.rows.hidden, arrays.d_value, parameters_.gradient(layout.value_weight()),
-                               parameters_.vector_gradient(layout.value_bias()), rows.R()});
+                               parameters_.vector_gradient(layout.value_bias()), rows.R(), DType::kF32});
 }
 
 void ValueHead::join_hidden(const HeadRows& rows, const HeadRows& policy, const float* dhidden,

@@ -48,7 +48,8 @@ Napi::Value linear_backward(const Napi::CallbackInfo& info) {
       backend.ops().linear_backward_input({dy.floats(), backend.panels(weight), dx.floats(), T, accumulate});
     if (dweight.present)
       backend.accumulate(dweight, [&](PackedMatrix dw) {
-        backend.ops().linear_backward_weight({x.floats(), dy.floats(), dw, dbias.floats(), T});
+        const DType weights = weight.present ? weight.dtype : DType::kF32;
+        backend.ops().linear_backward_weight({x.floats(), dy.floats(), dw, dbias.floats(), T, weights});
       });
   });
 }

@@ -147,10 +147,12 @@ Napi::Value plan_pass(const Napi::CallbackInfo& info) {
   pass.longest = read_positive_integer(property(object, "longest"), "longest");
   pass.recompute = read_recompute(property(object, "recompute"));
   pass.lora_rank = integer_or(object, "loraRank", 0, 0, INT32_MAX);
+  const Isa isa = isa_from_environment();
+  pass.product_rows = pass.lora_rank > 0 ? DType::kF32 : cpu_product_dtype(isa, dtype);
   const auto threads = static_cast<int>(read_integer(property(object, "threads"), "threads", 1, INT32_MAX));
   auto result = Napi::Object::New(info.Env());
   result.Set("arenaBytes", static_cast<double>(arena_bytes(shape, dtype, pass)));
-  result.Set("scratchBytes", static_cast<double>(scratch_bytes(shape, pass, threads)));
+  result.Set("scratchBytes", static_cast<double>(scratch_bytes(shape, dtype, pass, threads, isa)));
   return result;
 }
 

@@ -57,10 +57,10 @@ void low_rank_forward(Launcher& launcher, const LowRankForward& op) {
 void low_rank_backward(Launcher& launcher, const LowRankBackward& op) {
   if (op.T == 0) return;
   const float* h = narrow(launcher, op.x, op.a, op.scale, op.T);
-  linear_f32_backward_weight(launcher, {h, op.dy, op.db, nullptr, op.T});
+  linear_f32_backward_weight(launcher, {h, op.dy, op.db, nullptr, op.T, DType::kF32});
   float* dh = launcher.scratch<float>(kNarrowGradientSlot, op.T * op.a.rows);
   backward_input(launcher, {op.dy, op.b, dh, op.T, false}, op.scale);
-  linear_f32_backward_weight(launcher, {op.x, dh, op.da, nullptr, op.T});
+  linear_f32_backward_weight(launcher, {op.x, dh, op.da, nullptr, op.T, DType::kF32});
   backward_input(launcher, {dh, op.a, op.dx, op.T, true}, 1);
 }
 

@@ -219,7 +219,7 @@ void threads(Isa isa) {
 
 int main(int argc, char** argv) {
   const std::string shared = shared_folder(argc, argv);
-  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16}) {
     ThreadPool pool(2);
     std::unique_ptr<Ops> ops;
     try {

@@ -203,7 +203,7 @@ void survives_large_scores(Ops& ops) {
 
 int main() {
   std::vector<std::vector<float>> outputs;
-  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16}) {
     ThreadPool pool(2);
     std::unique_ptr<Ops> ops;
     try {
@@ -224,6 +224,8 @@ int main() {
     Random random(9);
     outputs.push_back(prefill(*ops, shape, {random_sequence(&random, shape, 130)}).out);
   }
-  if (outputs.size() == 2) check(same_bits(outputs[0], outputs[1]), "AVX2 and AVX-512 give the same bits");
+  bool same = true;
+  for (const auto& out : outputs) same = same && same_bits(out, outputs[0]);
+  if (outputs.size() > 1) check(same, "AVX2 and AVX-512 give the same bits");
   return finish();
 }

@@ -56,7 +56,8 @@ LinearResults run(cuda::CudaDevice& gpu, Ops& cpu, const LinearProblem& p, int64
     cuda::linear_forward(gpu, {x.data(), w.matrix, bias.data(), y_full.data(), y_full.data(), rows});
     cuda::linear_backward_input(gpu, {dy.data(), w.matrix, dx.data(), rows, false});
     cuda::linear_backward_input(gpu, {dy.data(), w.matrix, dx_added.data(), rows, true});
-    cuda::linear_backward_weight(gpu, {x.data(), dy.data(), {dw.data(), DType::kF32, N, K}, db.data(), rows});
+    cuda::linear_backward_weight(gpu,
+                                 {x.data(), dy.data(), {dw.data(), DType::kF32, N, K}, db.data(), rows, DType::kBF16});
     append(out.y, y);
     append(out.y_full, y_full);
     append(out.dx, dx);
@@ -93,7 +94,7 @@ LinearResults run_cpu(Ops& cpu, const LinearProblem& p) {
   cpu.linear_forward({p.x.data(), w.matrix, p.bias.data(), out.y_full.data(), out.y_full.data(), T});
   cpu.linear_backward_input({p.dy.data(), w.matrix, out.dx.data(), T, false});
   cpu.linear_backward_input({p.dy.data(), w.matrix, out.dx_added.data(), T, true});
-  cpu.linear_backward_weight({p.x.data(), p.dy.data(), dw.matrix, out.db.data(), T});
+  cpu.linear_backward_weight({p.x.data(), p.dy.data(), dw.matrix, out.db.data(), T, DType::kBF16});
   out.dw = dw.unpacked(cpu);
   return out;
 }

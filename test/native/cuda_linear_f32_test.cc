@@ -44,7 +44,7 @@ std::vector<float> run(cuda::CudaDevice* gpu, Ops& cpu, const LinearProblem& p, 
   }
   const LinearBackwardInput input{dy.data(), matrix, dx.data(), T, false},
       more{dy.data(), matrix, added.data(), T, true};
-  const LinearBackwardWeight weight{x.data(), dy.data(), sums, db.data(), T};
+  const LinearBackwardWeight weight{x.data(), dy.data(), sums, db.data(), T, DType::kF32};
   gpu != nullptr ? cuda::linear_f32_backward_input(*gpu, input) : cpu.linear_backward_input(input);
   gpu != nullptr ? cuda::linear_f32_backward_input(*gpu, more) : cpu.linear_backward_input(more);
   gpu != nullptr ? cuda::linear_f32_backward_weight(*gpu, weight) : cpu.linear_backward_weight(weight);

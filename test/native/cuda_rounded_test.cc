@@ -98,7 +98,7 @@ Floats backward(Gpu& gpu, const LinearProblem& p, const DevicePanels& w, Product
     cuda::linear_backward(gpu, {x, dy.data(), w.matrix, frozen ? PackedMatrix{} : gradient,
                                 frozen ? nullptr : db.data(), dx.data(), T, accumulate});
   } else {
-    if (!frozen) cuda::linear_backward_weight(gpu, {x, dy.data(), gradient, db.data(), T});
+    if (!frozen) cuda::linear_backward_weight(gpu, {x, dy.data(), gradient, db.data(), T, DType::kBF16});
     cuda::linear_backward_input(gpu, {dy.data(), w.matrix, dx.data(), T, accumulate});
   }
   Floats all = dw.values();

@@ -309,7 +309,7 @@ void threads(Isa isa) {
 }  // namespace
 
 int main() {
-  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16}) {
     ThreadPool pool(2);
     std::unique_ptr<Ops> ops;
     try {

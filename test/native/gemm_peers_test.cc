@@ -43,7 +43,7 @@ int main() {
   for (const char* form : {"forward", "dX"})
     for (const DType dtype : {DType::kF32, DType::kBF16})
       for (const bool pack : {false, true}) products_are_checked(*ours, form, dtype, pack);
-  products_are_checked(*ours, "dW", DType::kF32, false);
+  for (const DType dtype : {DType::kF32, DType::kBF16}) products_are_checked(*ours, "dW", dtype, false);
   check_throws([] { form_from_name("dY"); }, "ERR_INVALID_ARG", "dY", "an unknown form is refused");
 
   std::string reason;

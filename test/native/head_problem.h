@@ -16,12 +16,15 @@ struct HeadShape {
 struct HeadProblem {
   HeadShape s;
   float temperature;
+  DType dtype;
   std::vector<float> hidden, w, d_logprob, d_entropy, dw0;
+  std::vector<float> hidden_read;  // what products with such weights round hidden to
   std::vector<int32_t> labels;
-  HeadProblem(HeadShape shape, float t, DType dtype, uint64_t seed) : s(shape), temperature(t) {
+  HeadProblem(HeadShape shape, float t, DType of_weights, uint64_t seed) : s(shape), temperature(t), dtype(of_weights) {
     Random random(seed);
     hidden = random.normals(s.R * s.C, 2.0f);
     w = rounded_to(dtype, random.normals(s.V * s.C, 1.0f / std::sqrt(static_cast<float>(s.C))));
+    hidden_read = rounded_to(dtype, hidden);
     d_logprob = random.normals(s.R);
     d_entropy = random.normals(s.R, 0.3f);
     dw0 = random.normals(s.V * s.C, 0.1f);
@@ -44,7 +47,7 @@ struct RowReference {
   double lse = 0, entropy = 0, logprob = 0;
 };
 
-// The definition in fp64.
+// The definition in fp64, of what the products read.
 inline RowReference reference_row(const double* hidden, const std::vector<double>& w, int64_t V, int64_t C,
                                   int32_t label, double temperature) {
   RowReference row;
@@ -73,7 +76,7 @@ struct HeadReference {
 inline HeadReference head_reference(const HeadProblem& p) {
   const auto [R, V, C] = p.s;
   HeadReference out;
-  const std::vector<double> w(p.w.begin(), p.w.end()), hidden(p.hidden.begin(), p.hidden.end());
+  const std::vector<double> w(p.w.begin(), p.w.end()), hidden(p.hidden_read.begin(), p.hidden_read.end());
   out.dhidden.assign(R * C, 0.0);
   out.dw.assign(p.dw0.begin(), p.dw0.end());
   for (int64_t r = 0; r < R; ++r) {
@@ -83,9 +86,10 @@ inline HeadReference head_reference(const HeadProblem& p) {
     out.lse.push_back(row.lse);
     for (int64_t v = 0; v < V; ++v) {
       const double log_p = row.z[v] - row.lse, probability = std::exp(log_p);
-      const double dz = (p.d_logprob[r] * ((v == p.labels[r] ? 1.0 : 0.0) - probability) -
-                         p.d_entropy[r] * probability * (log_p + row.entropy)) /
-                        p.temperature;
+      double dz = (p.d_logprob[r] * ((v == p.labels[r] ? 1.0 : 0.0) - probability) -
+                   p.d_entropy[r] * probability * (log_p + row.entropy)) /
+                  p.temperature;
+      if (p.dtype == DType::kBF16) dz = bf16_to_f32(f32_to_bf16(static_cast<float>(dz)));
       for (int64_t c = 0; c < C; ++c) {
         out.dhidden[r * C + c] += dz * w[v * C + c];
         out.dw[v * C + c] += dz * hidden[r * C + c];

@@ -38,7 +38,7 @@ Results run(Ops& ops, const Problem& p, DType dtype, int64_t step) {
 // d/dh and d/dw of sum_r (d_logprob logprob + d_entropy entropy), by central differences of the fp64 definition.
 double finite_difference_error(const Problem& p, const Results& r) {
   const auto [R, V, C] = p.s;
-  std::vector<double> w(p.w.begin(), p.w.end()), hidden(p.hidden.begin(), p.hidden.end());
+  std::vector<double> w(p.w.begin(), p.w.end()), hidden(p.hidden_read.begin(), p.hidden_read.end());
   const auto objective = [&] {
     double sum = 0;
     for (int64_t i = 0; i < R; ++i) {
@@ -109,6 +109,7 @@ int main() {
     Backend one(isa, 1), two(isa, 2), three(isa, 3);
     bool threads_agree = true, alone_agrees = true, parts_agree = true, sampled_agree = true, isas_agree = true;
     double logprob = 0, entropy = 0, lse = 0, dhidden = 0, dw = 0, differences = 0;
+    double rounded_dhidden = 0, rounded_dw = 0, rounded_differences = 0;
     size_t index = 0;
     for (const DType dtype : {DType::kF32, DType::kBF16}) {
       for (const Shape& shape : kShapes) {
@@ -116,21 +117,24 @@ int main() {
         const Problem p(shape, temperature, dtype, 1 + index);
         const Results base = run(*one.ops, p, dtype, shape.R);
         const HeadReference expected = head_reference(p);
+        const bool rounds = dtype == DType::kBF16;
         logprob = std::max(logprob, worst_difference(base.logprob, expected.logprob));
         entropy = std::max(entropy, worst_difference(base.entropy, expected.entropy));
         lse = std::max(lse, worst_difference(base.lse, expected.lse));
         if (shape.V > 1) {
-          dhidden = std::max(dhidden, relative_norm(base.dhidden, expected.dhidden));
-          dw = std::max(dw, relative_norm(base.dw, expected.dw));
+          double &to_hidden = rounds ? rounded_dhidden : dhidden, &to_weight = rounds ? rounded_dw : dw;
+          to_hidden = std::max(to_hidden, relative_norm(base.dhidden, expected.dhidden));
+          to_weight = std::max(to_weight, relative_norm(base.dw, expected.dw));
         }
-        if (shape.R * shape.V * shape.C < 150000) differences = std::max(differences, finite_difference_error(p, base));
+        double& slopes = rounds ? rounded_differences : differences;
+        if (shape.R * shape.V * shape.C < 150000) slopes = std::max(slopes, finite_difference_error(p, base));
         threads_agree =
             threads_agree && run(*two.ops, p, dtype, shape.R) == base && run(*three.ops, p, dtype, shape.R) == base;
         alone_agrees = alone_agrees && run(*two.ops, p, dtype, 1) == base;
         for (const int64_t step : {2, 7, 16, 100}) parts_agree = parts_agree && run(*two.ops, p, dtype, step) == base;
         sampled_agree = sampled_agree && sampler_agrees(one, two, p, dtype) && sampler_agrees(three, one, p, dtype);
         if (isa == Isa::kAvx2) avx2_results.push_back(base);
-        if (isa == Isa::kAvx512) isas_agree = isas_agree && avx2_results[index] == base;
+        if (isa > Isa::kAvx2) isas_agree = isas_agree && avx2_results[index] == base;
         ++index;
       }
     }
@@ -140,11 +144,15 @@ int main() {
     check_below(dhidden, 1e-5, name + ": gradient of the hidden states against fp64, relative norm");
     check_below(dw, 1e-5, name + ": gradient of the head against fp64, relative norm");
     check_below(differences, 1e-4, name + ": both gradients against finite differences, absolute");
+    // The reference rounds its own dz: where that is close to the middle of two bf16 numbers, it may take the other one.
+    check_below(rounded_dhidden, 1e-3, name + ": bf16 weights, gradient of the hidden states, relative norm");
+    check_below(rounded_dw, 1e-3, name + ": bf16 weights, gradient of the head, relative norm");
+    check_below(rounded_differences, 2e-2, name + ": bf16 weights, both gradients against finite differences");
     check(threads_agree, name + ": 1, 2 and 3 threads give the same bits");
     check(alone_agrees, name + ": a row alone has the bits it has in the batch");
     check(parts_agree, name + ": micro-batches of 2, 7, 16 or 100 rows give the same bits, dW included");
     check(sampled_agree, name + ": the sampler's log-prob equals head_forward's to the bit");
-    if (isa == Isa::kAvx512) check(isas_agree, "avx512 gives the bits of avx2");
+    if (isa > Isa::kAvx2) check(isas_agree, name + " gives the bits of avx2");
     test_extremes(two, name);
   }
   return finish();

@@ -15,6 +15,7 @@ struct LinearShape {
 struct LinearProblem {
   LinearShape s;
   std::vector<float> x, w, bias, residual, dy, dx0, dw0, db0;
+  std::vector<float> x_read, dy_read;  // what products with such weights round x and dy to
   LinearProblem(LinearShape shape, DType dtype, uint64_t seed) : s(shape) {
     Random random(seed);
     x = random.normals(s.T * s.K);
@@ -25,6 +26,8 @@ struct LinearProblem {
     dx0 = random.normals(s.T * s.K);
     dw0 = random.normals(s.N * s.K);
     db0 = random.normals(s.N);
+    x_read = rounded_to(dtype, x);
+    dy_read = rounded_to(dtype, dy);
   }
 };
 
@@ -43,7 +46,7 @@ inline double worst_error(const LinearProblem& p, const LinearResults& r) {
   for (int64_t t = 0; t < T; ++t) {
     for (int64_t n = 0; n < N; ++n) {
       Chain y;
-      for (int64_t k = 0; k < K; ++k) y.add(p.x[t * K + k], p.w[n * K + k]);
+      for (int64_t k = 0; k < K; ++k) y.add(p.x_read[t * K + k], p.w[n * K + k]);
       worst = std::max(worst, y.error(r.y[t * N + n], K + 1));
       y.add(p.bias[n]);
       y.add(p.residual[t * N + n]);
@@ -51,7 +54,7 @@ inline double worst_error(const LinearProblem& p, const LinearResults& r) {
     }
     for (int64_t k = 0; k < K; ++k) {
       Chain dx;
-      for (int64_t n = 0; n < N; ++n) dx.add(p.dy[t * N + n], p.w[n * K + k]);
+      for (int64_t n = 0; n < N; ++n) dx.add(p.dy_read[t * N + n], p.w[n * K + k]);
       worst = std::max(worst, dx.error(r.dx[t * K + k], N + 1));
       dx.add(p.dx0[t * K + k]);
       worst = std::max(worst, dx.error(r.dx_added[t * K + k], N + 2));
@@ -65,7 +68,7 @@ inline double worst_error(const LinearProblem& p, const LinearResults& r) {
     for (int64_t k = 0; k < K; ++k) {
       Chain dw;
       dw.add(p.dw0[n * K + k]);
-      for (int64_t t = 0; t < T; ++t) dw.add(p.dy[t * N + n], p.x[t * K + k]);
+      for (int64_t t = 0; t < T; ++t) dw.add(p.dy_read[t * N + n], p.x_read[t * K + k]);
       worst = std::max(worst, dw.error(r.dw[n * K + k], T + 2));
     }
   }

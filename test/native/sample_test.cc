@@ -59,6 +59,8 @@ int main(int argc, char** argv) {
       test_golden(sampler(three), isa_name(isa),
                   *WeightFile::open_safetensors(shared + "/golden/sampling/sampling.safetensors"));
   }
-  if (fused.size() == 2) check(fused[0] == fused[1], "avx512 draws the tokens and bits of avx2");
+  bool agree = true;
+  for (const Draws& draws : fused) agree = agree && draws == fused[0];
+  if (fused.size() > 1) check(agree, "every avx512 build draws the tokens and bits of avx2");
   return finish();
 }

@@ -96,19 +96,21 @@ void input(Cases& cases, const std::string& phase, int64_t T, int64_t N, int64_t
 }
 void weight(Cases& cases, const std::string& phase, int64_t T, int64_t N, int64_t K, bool bias) {
   const double bytes = 4 * real(T * K) + 4 * real(T * N) + 8 * real(N * K);
-  cases.push_back({bias ? "linear dW and db" : "linear dW",
-                   phase,
-                   product(T, N, K),
-                   Work::kGemm,
-                   2 * real(T) * real(N) * real(K),
-                   bytes,
-                   bytes + 4 * real(T * K) + (bias ? 8 : 4) * real(T * N),
-                   {},
-                   [=](Launcher& gpu, Arena& arena) {
-                     const LinearBackwardWeight op{arena.floats(T * K), arena.floats(T * N), gradient(arena, N, K),
-                                                   bias ? arena.zeros<float>(N) : nullptr, T};
-                     return [&gpu, op] { cuda::linear_backward_weight(gpu, op); };
-                   }});
+  cases.push_back(
+      {bias ? "linear dW and db" : "linear dW",
+       phase,
+       product(T, N, K),
+       Work::kGemm,
+       2 * real(T) * real(N) * real(K),
+       bytes,
+       bytes + 4 * real(T * K) + (bias ? 8 : 4) * real(T * N),
+       {},
+       [=](Launcher& gpu, Arena& arena) {
+         const LinearBackwardWeight op{
+             arena.floats(T * K), arena.floats(T * N), gradient(arena, N, K), bias ? arena.zeros<float>(N) : nullptr, T,
+             DType::kBF16};
+         return [&gpu, op] { cuda::linear_backward_weight(gpu, op); };
+       }});
 }
 
 void head(Cases& cases, const std::string& phase, int64_t R, int64_t V, int64_t C) {
@@ -224,7 +226,8 @@ void value_head(Cases& cases, const std::string& phase, int64_t T, int64_t K) {
                    {},
                    [=](Launcher& gpu, Arena& arena) {
                      const float *x = arena.floats(T * K), *dy = arena.floats(T);
-                     const LinearBackwardWeight weight{x, dy, gradient(arena, 1, K), arena.zeros<float>(1), T};
+                     const LinearBackwardWeight weight{x, dy,         gradient(arena, 1, K), arena.zeros<float>(1),
+                                                       T, DType::kF32};
                      const LinearBackwardInput input{dy, factor(arena, 1, K), arena.zeros<float>(T * K), T, false};
                      return [&gpu, weight, input] {
                        cuda::linear_f32_backward_weight(gpu, weight);

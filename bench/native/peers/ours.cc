@@ -40,8 +40,12 @@ class Ours final : public Engine {
       case Form::kInput:
         return ops_->linear_backward_input({left_.data(), weight(copy), result_.data(), T, false});
       case Form::kWeight:
-        return ops_->linear_backward_weight(
-            {right_.data(), left_.data(), {result_.data(), DType::kF32, product_.N, product_.K}, nullptr, T});
+        return ops_->linear_backward_weight({right_.data(),
+                                             left_.data(),
+                                             {result_.data(), DType::kF32, product_.N, product_.K},
+                                             nullptr,
+                                             T,
+                                             product_.dtype});
     }
   }
 

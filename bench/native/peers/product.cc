@@ -42,9 +42,9 @@ void check_result(const Product& p, const Numbers& numbers, ReadOutput read, con
     const int64_t terms = p.form == Form::kForward ? p.K : p.form == Form::kInput ? p.N : p.T;
     double sum = 0, magnitude = 0;
     for (int64_t j = 0; j < terms; ++j) {
-      const float a = p.form == Form::kWeight ? left[j * p.N + row] : left[row * terms + j];
+      float a = p.form == Form::kWeight ? left[j * p.N + row] : left[row * terms + j];
       float b = p.form == Form::kForward ? right[column * p.K + j] : right[j * p.K + column];
-      if (p.form != Form::kWeight && p.dtype == DType::kBF16) b = bf16_to_f32(f32_to_bf16(b));
+      if (p.dtype == DType::kBF16) a = bf16_to_f32(f32_to_bf16(a)), b = bf16_to_f32(f32_to_bf16(b));
       sum += static_cast<double>(a) * static_cast<double>(b);
       magnitude += std::abs(static_cast<double>(a) * static_cast<double>(b));
     }

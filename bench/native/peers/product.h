@@ -21,7 +21,7 @@ Form form_from_name(const std::string&);  // "forward" | "dX" | "dW"; else Error
 struct Product {
   Form form;
   int64_t T, N, K;
-  DType dtype;  // of our weights; peers have fp32
+  DType dtype;  // of our weights; with bf16 all operands are rounded to it. Peers have fp32
   bool pack;    // ours: lay the weights out anew for every product
   int copies;   // weights to go round, so that few rows find none of them in a cache
 

@@ -1,9 +1,10 @@
 // y = x W^T (+ bias) (+ residual), W in panels of 16 output rows, bf16 or fp32; and the gate and up products of an MLP with
 // SwiGLU behind them.
 //
-// Reduction: one fp32 FMA chain per output element over k, from 0, for every T; then bias, then residual, each rounded.
-// Rows, panels and threads only decide which worker runs a chain. Per worker: one widened weight block and accumulator tiles.
-// Few rows stream several panels at once, so the chains' latency hides behind the memory's.
+// Reduction: one fp32 FMA chain per output element over k, from 0, for every T; then bias, then residual, each rounded. With
+// bf16 weights x is rounded to bf16 first (gemm_rows.h). Rows, panels and threads only decide which worker runs a chain. Per
+// worker: one widened weight block and accumulator tiles. Few rows stream several panels at once, so the chains' latency hides
+// behind the memory's.
 #include "cpu/kernels/gemm_block.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/swiglu.h"
@@ -12,7 +13,7 @@ namespace toolgrad::TOOLGRAD_ISA {
 namespace {
 
 constexpr int64_t kRowBlock = 384;  // rows that share one widened weight block
-constexpr int kSpreadSlot = 5;      // of scratch memory
+constexpr int kRowsSlot = 5;        // of scratch memory: rows that are copied
 constexpr int64_t kPanelsOfTask =
     4;  // few rows: tasks are cut at multiples of this, enough chains to hide their latency
 
@@ -28,7 +29,6 @@ struct Cut {
   }
   int64_t block_rows() const { return div_up(T, row_blocks); }
   int64_t tasks() const { return row_blocks * parts; }
-  int64_t spread() const { return spread_floats(block_rows(), K, K); }
   // Floats of one accumulator tile.
   int64_t acc_floats() const { return at_least(block_rows() * group_panels(block_rows()), kTileRows * 8) * kPanelRows; }
 };
@@ -63,13 +63,13 @@ struct Out {
 
 // Memory of one worker.
 struct Room {
-  float *wide, *acc, *spread;
+  float *wide, *acc;
 };
 
 // The rows of a piece times `panels` panels from p on. acc: a tile, not used when the chains can run in `out`.
 template <class W>
-void product(const LinearForward& op, Strip x, const Piece& piece, int64_t p, int panels, bool more, Out out,
-             const Room& room) {
+void product(const LinearForward& op, Strip<RowElement<W>> x, const Piece& piece, int64_t p, int panels, bool more,
+             Out out, const Room& room) {
   const int64_t K = op.w.cols, N = op.w.rows, n0 = p * kPanelRows, columns = at_most(panels * kPanelRows, N - n0);
   // The chains run in the result itself unless it holds the residual or the last panel is wider than it.
   const bool direct = op.residual == nullptr && (out.padded || columns == panels * kPanelRows);
@@ -92,24 +92,26 @@ void product(const LinearForward& op, Strip x, const Piece& piece, int64_t p, in
   }
 }
 
-Strip rows_of(const ProductRows& x, const Piece& piece, int64_t K, const Room& room) {
-  return spread_rows(x.f32() + piece.row0 * K, piece.rows(), K, K, room.spread);
+template <class W>
+Strip<RowElement<W>> rows_of(Strip<RowElement<W>> x, const Piece& piece) {
+  return {x.data + piece.row0 * x.row, x.row};
 }
 
 template <class W>
-void forward_task(const LinearForward& op, const Piece& piece, const Room& room) {
+void forward_task(const LinearForward& op, Strip<RowElement<W>> x, const Piece& piece, const Room& room) {
   const int64_t N = op.w.rows;
-  const Strip x = rows_of(op.x, piece, op.w.cols, room);
+  const Strip<RowElement<W>> rows = rows_of<W>(x, piece);
   each_group(piece, [&](int64_t p, int panels, bool more) {
-    product<W>(op, x, piece, p, panels, more, {op.y + piece.row0 * N + p * kPanelRows, N, false}, room);
+    product<W>(op, rows, piece, p, panels, more, {op.y + piece.row0 * N + p * kPanelRows, N, false}, room);
   });
 }
 
 // room.acc: three tiles.
 template <class W>
-void gated_task(const GatedForward& op, const Piece& piece, const Room& room, int64_t acc_floats) {
+void gated_task(const GatedForward& op, Strip<RowElement<W>> all, const Piece& piece, const Room& room,
+                int64_t acc_floats) {
   const int64_t F = op.w_gate.rows;
-  const Strip x = rows_of(op.x, piece, op.w_gate.cols, room);
+  const Strip<RowElement<W>> x = rows_of<W>(all, piece);
   const LinearForward gate{op.x, op.w_gate, op.bias_gate, nullptr, op.gate, op.T};
   const LinearForward up{op.x, op.w_up, op.bias_up, nullptr, op.up, op.T};
   each_group(piece, [&](int64_t p, int panels, bool more) {
@@ -121,15 +123,35 @@ void gated_task(const GatedForward& op, const Piece& piece, const Room& room, in
     product<W>(up, x, piece, p, panels, more, to_up, room);
     for (int64_t r = 0; r < piece.rows(); ++r) {
       const float *g = to_gate.data + r * to_gate.row, *u = to_up.data + r * to_up.row;
-      float* act = op.act.f32() + at + r * F;
-      int64_t n = 0;
-      for (; n + kLanes <= columns; n += kLanes) store(act + n, swiglu(load(g + n), load(u + n)));
-      if (n < columns) {
-        const int valid = static_cast<int>(columns - n);
-        store_partial(act + n, swiglu(load_partial(g + n, valid), load_partial(u + n, valid)), valid);
-      }
+      each_vector(0, columns, [&](int64_t n, int valid) {
+        put_product_row(op.act, piece.row0 + r, F, n0 + n, swiglu(load_lanes(g + n, valid), load_lanes(u + n, valid)),
+                        valid);
+      });
     }
   });
+}
+
+template <class W>
+void run_linear(const LinearForward& op, const float* copy, const Piece& piece, const Room& room) {
+  forward_task<W>(op, strip_of<W>(op.x, copy, op.T, op.w.cols), piece, room);
+}
+
+template <class W>
+void gated(const GatedForward& op, ThreadPool& pool, Scratch& scratch) {
+  const int threads = pool.threads();
+  const Cut cut(op.T, op.w_gate.rows, op.w_gate.cols, threads);
+  const int64_t acc_floats = cut.acc_floats();
+  const Room all{scratch.floats(0, threads * kWideFloats), scratch.floats(1, threads * 3 * acc_floats)};
+  float* copy = scratch.floats(kRowsSlot, rows_floats<W>(op.x.dtype, op.T, cut.K));
+  const Strip<RowElement<W>> x = product_rows<W>(op.x, op.T, cut.K, copy, pool);
+  pool.parallel_for(cut.tasks(), [&](int64_t task, int worker) {
+    const Room room{all.wide + worker * kWideFloats, all.acc + worker * 3 * acc_floats};
+    gated_task<W>(op, x, Piece(cut, task), room, acc_floats);
+  });
+}
+
+bool same_rows(const LinearForward& a, const LinearForward& b) {
+  return a.x.data == b.x.data && a.T == b.T && a.w.cols == b.w.cols && a.w.dtype == b.w.dtype;
 }
 
 }  // namespace
@@ -138,28 +160,41 @@ void linear_forward(const LinearForward* ops, int64_t count, ThreadPool& pool, S
   constexpr int64_t kMost = 8;
   for (; count > kMost; ops += kMost, count -= kMost) linear_forward(ops, kMost, pool, scratch);
   const int threads = pool.threads();
-  int64_t ends[kMost], tasks = 0, acc_floats = 0, spread = 0, work = 0;
+  int64_t ends[kMost], copied[kMost], tasks = 0, acc_floats = 0, copies = 0, work = 0;
   const auto cut_of = [&](int64_t i) { return Cut(ops[i].T, ops[i].w.rows, ops[i].w.cols, threads); };
+  const auto is_bf16 = [&](int64_t i) { return ops[i].w.dtype == DType::kBF16; };
   for (int64_t i = 0; i < count; ++i) {
     const LinearForward& op = ops[i];
+    copied[i] = copies;
     if (op.T > 0 && op.w.rows > 0) {
       const Cut cut = cut_of(i);
       tasks += cut.tasks();
       acc_floats = at_least(acc_floats, cut.acc_floats());
-      spread = at_least(spread, cut.spread());
       work += op.T * op.w.rows * op.w.cols;
+      if (i > 0 && same_rows(op, ops[i - 1]))
+        copied[i] = copied[i - 1];
+      else
+        copies += is_bf16(i) ? rows_floats<uint16_t>(op.x.dtype, op.T, op.w.cols)
+                             : rows_floats<float>(op.x.dtype, op.T, op.w.cols);
     }
     ends[i] = tasks;
   }
-  const Room all{scratch.floats(0, threads * kWideFloats), scratch.floats(1, threads * acc_floats),
-                 scratch.floats(kSpreadSlot, threads * spread)};
+  const Room all{scratch.floats(0, threads * kWideFloats), scratch.floats(1, threads * acc_floats)};
+  float* copy = scratch.floats(kRowsSlot, copies);
+  for (int64_t i = 0; i < count; ++i) {
+    if (i > 0 && same_rows(ops[i], ops[i - 1])) continue;
+    if (is_bf16(i))
+      product_rows<uint16_t>(ops[i].x, ops[i].T, ops[i].w.cols, copy + copied[i], pool);
+    else
+      product_rows<float>(ops[i].x, ops[i].T, ops[i].w.cols, copy + copied[i], pool);
+  }
   auto run = [&](int64_t task, int worker) {
     int64_t i = 0;
     while (task >= ends[i]) ++i;
     const Piece piece(cut_of(i), task - (i == 0 ? 0 : ends[i - 1]));
-    const Room room{all.wide + worker * kWideFloats, all.acc + worker * acc_floats, all.spread + worker * spread};
-    ops[i].w.dtype == DType::kBF16 ? forward_task<uint16_t>(ops[i], piece, room)
-                                   : forward_task<float>(ops[i], piece, room);
+    const Room room{all.wide + worker * kWideFloats, all.acc + worker * acc_floats};
+    is_bf16(i) ? run_linear<uint16_t>(ops[i], copy + copied[i], piece, room)
+               : run_linear<float>(ops[i], copy + copied[i], piece, room);
   };
   if (work < kInlineWork)
     for (int64_t task = 0; task < tasks; ++task) run(task, 0);
@@ -169,17 +204,7 @@ void linear_forward(const LinearForward* ops, int64_t count, ThreadPool& pool, S
 
 void gated_forward(const GatedForward& op, ThreadPool& pool, Scratch& scratch) {
   if (op.T <= 0 || op.w_gate.rows <= 0) return;
-  const int threads = pool.threads();
-  const Cut cut(op.T, op.w_gate.rows, op.w_gate.cols, threads);
-  const int64_t acc_floats = cut.acc_floats(), spread = cut.spread();
-  const Room all{scratch.floats(0, threads * kWideFloats), scratch.floats(1, threads * 3 * acc_floats),
-                 scratch.floats(kSpreadSlot, threads * spread)};
-  pool.parallel_for(cut.tasks(), [&](int64_t task, int worker) {
-    const Room room{all.wide + worker * kWideFloats, all.acc + worker * 3 * acc_floats, all.spread + worker * spread};
-    const Piece piece(cut, task);
-    op.w_gate.dtype == DType::kBF16 ? gated_task<uint16_t>(op, piece, room, acc_floats)
-                                    : gated_task<float>(op, piece, room, acc_floats);
-  });
+  op.w_gate.dtype == DType::kBF16 ? gated<uint16_t>(op, pool, scratch) : gated<float>(op, pool, scratch);
 }
 
 }  // namespace toolgrad::TOOLGRAD_ISA

@@ -3,24 +3,14 @@
 // head.
 #pragma once
 
-#include "cpu/kernels/gemm_tile.h"
-#include "engine/ops.h"
+#include "cpu/kernels/gemm_rows.h"
 
 namespace toolgrad::TOOLGRAD_ISA {
 
-constexpr int64_t kDepthBlock = 1024;                                // depth of one weight block
-constexpr int64_t kWideFloats = kDepthBlock * kTilePanels * kLanes;  // fp32 weight block of one worker
-constexpr int64_t kWidenStrips = 3;                                  // strips from which widening once is cheaper
-
-TOOLGRAD_INLINE int64_t at_least(int64_t a, int64_t b) {
-  return a > b ? a : b;
-}
-TOOLGRAD_INLINE int64_t at_most(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-TOOLGRAD_INLINE int64_t div_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
+constexpr int64_t kDepthBlock = 1024;  // steps of one weight block
+constexpr int64_t kWideFloats =
+    kDepthBlock * kTilePanels * kLanes;  // block of widened or transposed weights of one worker
+constexpr int64_t kWidenStrips = 3;      // strips from which widening once is cheaper
 
 constexpr int64_t kTasksPerThread = 4;       // so that a descheduled thread leaves the others something to take
 constexpr int64_t kInlineWork = 128 * 1024;  // multiply-adds below which waking the pool costs more than it gains
@@ -50,58 +40,61 @@ TOOLGRAD_INLINE const uint16_t* panel(const uint16_t* data, int64_t cols, int64_
   return data + index * cols * kPanelRows;
 }
 
-// Rows a multiple of 4 KiB apart fall into so few sets of L1 that the rows of a strip push each other out: such rows are read
-// from a copy with a cache line between them. Floats of such a copy of `rows` rows; 0 where none is needed.
-TOOLGRAD_INLINE bool strips_collide(int64_t row) {
-  return row % 1024 == 0;
+#if defined(__AVX512BF16__)
+// The last step of an odd depth, with a zero in the place of its second number; k: the number's place.
+inline void last_step(Strip<Pair> x, int64_t rows, int64_t K, const uint16_t* w, int panels, float* c, int64_t c_row) {
+  const int64_t k = K - 1;
+  alignas(64) Pair last[8 * kLanes];
+  for (int p = 0; p < panels; ++p)
+    for (int lane = 0; lane < kLanes; ++lane)
+      last[p * kLanes + lane] = static_cast<Pair>(w[(p * K + k) * kLanes + lane]) << 16;
+  run_strips<Rows::kApart>(
+      rows, panels,
+      TileArgs<Pair, Pair>{1, x.data + k / 2, x.row, last, kLanes, c, c_row, kLanes, k > 0, nullptr, 0, 0});
 }
-TOOLGRAD_INLINE int64_t spread_floats(int64_t rows, int64_t width, int64_t row) {
-  return strips_collide(row) && rows > kTileRows ? rows * (width + kLanes) : 0;
-}
-struct Strip {
-  const float* data;
-  int64_t row;  // stride
-};
-// Rows of `width` floats as they are, or their copy in `to`, which has spread_floats().
-inline Strip spread_rows(const float* from, int64_t rows, int64_t width, int64_t row, float* to) {
-  if (spread_floats(rows, width, row) == 0) return {from, row};
-  const int64_t spread = width + kLanes;
-  for (int64_t r = 0; r < rows; ++r)
-    std::memcpy(to + r * spread, from + r * row, static_cast<size_t>(width) * sizeof(float));
-  return {to, spread};
-}
+#endif
 
+// c[r][p * 16 + lane] = chain over k = 0..K-1 of x[r][k] * w(p)[k][lane], `panels` <= group_panels(rows) adjacent panels.
 // `more`: the next `panels` panels come next, so fetch them ahead.
-// c[r][p * 16 + lane] = chain over k = 0..K-1 of x[r][k] * w(p)[k][lane], `panels` <= group_panels(rows) adjacent
-// panels.
 template <class W>
-void forward_block(Strip x, int64_t rows, int64_t K, const W* w, int panels, float* c, int64_t c_row, float* wide,
-                   bool more) {
-  const int64_t blocks = div_up(K, kDepthBlock);
-  const bool widen = sizeof(W) == 2 && rows > (kWidenStrips - 1) * kTileRows;
-  int64_t k0 = 0;
+void forward_block(Strip<RowElement<W>> x, int64_t rows, int64_t K, const W* w, int panels, float* c, int64_t c_row,
+                   float* wide, bool more) {
+  using A = RowElement<W>;
+  constexpr int64_t kNumbers = RowOf<W>::kNumbers, kStepBytes = kNumbers * kLanes * sizeof(W);
+  const int64_t steps = K / kNumbers, blocks = div_up(steps, kDepthBlock);
+  const int64_t panel_bytes = K * kLanes * static_cast<int64_t>(sizeof(W));
+  const SubnormalsAsZero<W> guard;
+  const bool widen = sizeof(W) == 2 && kNumbers == 1 && rows > (kWidenStrips - 1) * kTileRows;
+  int64_t s0 = 0;
   for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t k1 = K * (block + 1) / blocks, depth = k1 - k0;
-    const W* b = w + k0 * kLanes;
+    const int64_t s1 = steps * (block + 1) / blocks, depth = s1 - s0;
+    const W* b = w + s0 * kNumbers * kLanes;
     // Weights come from memory while the tiles before them are worked on: fetched by the first strip.
     const char* next = reinterpret_cast<const char*>(b + panels * K * kLanes);
-    constexpr int64_t step = kLanes * sizeof(W);
-    if (widen) {
-      for (int p = 0; p < panels; ++p) {
-        const W* from = b + p * K * kLanes;
-        float* to = wide + p * depth * kLanes;
-        for (int64_t i = 0; i < depth; ++i) store(to + i * kLanes, load_weight(from + i * kLanes));
+    const auto multiply = [&](const auto& tiles) {
+      more ? run_strips<Rows::kApartAhead>(rows, panels, tiles) : run_strips<Rows::kApart>(rows, panels, tiles);
+    };
+    if constexpr (kNumbers == 1) {
+      if (widen) {
+        for (int p = 0; p < panels; ++p) {
+          const W* from = b + p * K * kLanes;
+          float* to = wide + p * depth * kLanes;
+          for (int64_t i = 0; i < depth; ++i) store(to + i * kLanes, load_weight(from + i * kLanes));
+        }
+        multiply(TileArgs<float, float>{depth, x.data + s0, x.row, wide, depth * kLanes, c, c_row, kLanes, s0 > 0, next,
+                                        kStepBytes, panel_bytes});
       }
-      const TileArgs<float> tiles{depth, x.data + k0, x.row,  wide, depth * kLanes, c,
-                                  c_row, kLanes,      k0 > 0, next, step,           K * step};
-      more ? run_strips<Rows::kApartAhead, float>(rows, panels, tiles)
-           : run_strips<Rows::kApart, float>(rows, panels, tiles);
-    } else {
-      const TileArgs<W> tiles{depth, x.data + k0, x.row, b, K * kLanes, c, c_row, kLanes, k0 > 0, next, step, K * step};
-      more ? run_strips<Rows::kApartAhead, W>(rows, panels, tiles) : run_strips<Rows::kApart, W>(rows, panels, tiles);
     }
-    k0 = k1;
+    if (!widen)
+      multiply(TileArgs<A, W>{depth, x.data + s0, x.row, b, K * kLanes, c, c_row, kLanes, s0 > 0, next, kStepBytes,
+                              panel_bytes});
+    s0 = s1;
   }
+#if defined(__AVX512BF16__)
+  if constexpr (kNumbers == 2) {
+    if (K % 2 == 1) last_step(x, rows, K, w, panels, c, c_row);
+  }
+#endif
 }
 
 // 16 x 16: to[n * 16 + k] = from[k * 16 + n].
@@ -156,82 +149,138 @@ TOOLGRAD_INLINE void transpose_panel(const W* from, int rows_k, float* to) {
 }
 #endif
 
+#if defined(__AVX512BF16__)
+// 16 x 16 bf16: to[i * 16 + k] = the pair of from[k * 16 + 2i] and the next.
+TOOLGRAD_INLINE void transpose_panel(const uint16_t* from, int rows_k, Pair* to) {
+  const auto row = [&](int k) {
+    return k < rows_k ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + k * kLanes))
+                      : _mm256_setzero_si256();
+  };
+  __m512i r[8], s[8];  // rows k and k + 8
+  for (int k = 0; k < 8; ++k)
+    r[k] = _mm512_rol_epi32(_mm512_inserti64x4(_mm512_castsi256_si512(row(k)), row(k + 8), 1), 16);
+  for (int k = 0; k < 8; k += 2) {
+    s[k] = _mm512_unpacklo_epi32(r[k], r[k + 1]);
+    s[k + 1] = _mm512_unpackhi_epi32(r[k], r[k + 1]);
+  }
+  for (int half = 0; half < 8; half += 4) {  // now 128 bits hold element i of rows half .. half + 3
+    r[half] = _mm512_unpacklo_epi64(s[half], s[half + 2]);
+    r[half + 1] = _mm512_unpackhi_epi64(s[half], s[half + 2]);
+    r[half + 2] = _mm512_unpacklo_epi64(s[half + 1], s[half + 3]);
+    r[half + 3] = _mm512_unpackhi_epi64(s[half + 1], s[half + 3]);
+  }
+  const __m512i low = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0), high = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
+  for (int i = 0; i < 4; ++i) {
+    _mm512_storeu_si512(to + i * kLanes, _mm512_permutex2var_epi64(r[i], low, r[i + 4]));
+    _mm512_storeu_si512(to + (i + 4) * kLanes, _mm512_permutex2var_epi64(r[i], high, r[i + 4]));
+  }
+}
+#endif
+
 // Continues dx[r][k] over n = n0..n1-1 of dy[r][n - n0] * W[n][k] for columns k0 .. k0 + 16 * groups - 1 (fewer where K
 // ends). n0 is a multiple of 16. `first`: the chains start from 0 instead of dx. wide: kWideFloats; edge: rows * 16
 // floats.
 template <class W>
-void backward_input_block(const float* dy, int64_t dy_row, int64_t rows, const W* w, int64_t K, int64_t n0, int64_t n1,
+void backward_input_block(Strip<RowElement<W>> dy, int64_t rows, const W* w, int64_t K, int64_t n0, int64_t n1,
                           int64_t k0, int groups, float* dx, int64_t dx_row, bool first, float* wide, float* edge) {
-  for (int64_t from = n0; from < n1; from += kDepthBlock) {
-    const int64_t depth = at_most(kDepthBlock, n1 - from), padded = round_up(depth, kPanelRows);
+  using A = RowElement<W>;
+  constexpr int64_t kNumbers = RowOf<W>::kNumbers;
+  const SubnormalsAsZero<W> guard;
+  A* transposed = reinterpret_cast<A*>(wide);
+  for (int64_t from = n0; from < n1; from += kDepthBlock * kNumbers) {
+    const int64_t numbers = at_most(kDepthBlock * kNumbers, n1 - from), depth = div_up(numbers, kNumbers);
+    const int64_t padded = round_up(numbers, kPanelRows) / kNumbers;  // steps
     for (int g = 0; g < groups; ++g) {
       const int64_t k = k0 + g * kLanes;
       const int valid = static_cast<int>(at_most(kLanes, K - k));
-      for (int64_t n = 0; n < padded; n += kPanelRows) {
+      for (int64_t n = 0; n < numbers; n += kPanelRows) {
         const W* source = panel(w, K, (from + n) / kPanelRows) + k * kLanes;
-        transpose_panel(source, valid, wide + (g * padded + n) * kLanes);
+        transpose_panel(source, valid, transposed + (g * padded + n / kNumbers) * kLanes);
       }
     }
     const bool load_c = !(first && from == n0);
-    const float* a = dy + (from - n0);
+    const A* a = dy.data + (from - n0) / kNumbers;
     int full = groups;
     const int64_t tail = k0 + groups * kLanes - K;  // columns past the end, in the last group
     if (tail > 0) --full;
     if (full > 0)
-      run_strips<Rows::kApart, float>(rows, full,
-                                      {depth, a, dy_row, wide, padded * kLanes, dx + k0, dx_row, kLanes, load_c});
+      run_strips<Rows::kApart>(rows, full,
+                               TileArgs<A, A>{depth, a, dy.row, transposed, padded * kLanes, dx + k0, dx_row, kLanes,
+                                              load_c, nullptr, 0, 0});
     if (tail > 0) {
       const int valid = static_cast<int>(kLanes - tail);
       float* column = dx + k0 + full * kLanes;
       if (load_c)
         for (int64_t r = 0; r < rows; ++r) store(edge + r * kLanes, load_partial(column + r * dx_row, valid));
-      run_strips<Rows::kApart, float>(
-          rows, 1, {depth, a, dy_row, wide + full * padded * kLanes, padded * kLanes, edge, kLanes, kLanes, load_c});
+      run_strips<Rows::kApart>(rows, 1,
+                               TileArgs<A, A>{depth, a, dy.row, transposed + full * padded * kLanes, padded * kLanes,
+                                              edge, kLanes, kLanes, load_c, nullptr, 0, 0});
       for (int64_t r = 0; r < rows; ++r) store_partial(column + r * dx_row, load(edge + r * kLanes), valid);
     }
   }
 }
 
 constexpr int kWeightPanels = 4;       // panels of dw that share one read of x
-constexpr int64_t kWeightSteps = 128;  // rows of x and dy worked on together: their strip stays in L1
+constexpr int64_t kWeightSteps = 128;  // steps of x and dy worked on together: their strip stays in L1
 
-// Rows of x whose length is a multiple of 1 KiB fall into few sets of L1; such a block is copied to padded rows.
-TOOLGRAD_INLINE bool rows_collide(int64_t x_row) {
-  return x_row % 256 == 0;
-}
 // Floats of padded rows one worker needs for backward_weight_block.
+template <class W>
 TOOLGRAD_INLINE int64_t padded_floats(int64_t x_row) {
-  return rows_collide(x_row) ? kWeightSteps * (x_row + kLanes) : 0;
+  return RowOf<W>::kNumbers == 1 && rows_collide(x_row) ? kWeightSteps * (x_row + kLanes) : 0;
 }
+
+// Steps t0 .. t0 + steps - 1 of 16 columns of dy (`valid` of them there) for weights of type W, rounded if they are bf16.
+template <class W>
+TOOLGRAD_INLINE void gather_steps(const float* dy, int64_t dy_row, int64_t t0, int64_t steps, int64_t T, int valid,
+                                  float* to) {
+  (void)T;
+  for (int64_t t = 0; t < steps; ++t) {
+    const Vec v = load_lanes(dy + (t0 + t) * dy_row, valid);
+    store(to + t * kLanes, sizeof(W) == 2 ? round_to_bf16(zero_subnormals(v)) : v);
+  }
+}
+#if defined(__AVX512BF16__)
+template <class W, class D>
+TOOLGRAD_INLINE void gather_steps(const D* dy, int64_t dy_row, int64_t t0, int64_t steps, int64_t T, int valid,
+                                  Pair* to) {
+  for (int64_t i = 0; i < steps; ++i) {
+    const int64_t t = 2 * (t0 + i);
+    const D* first = dy + t * dy_row;
+    _mm512_storeu_si512(to + i * kLanes, rows_together(first, t + 1 < T ? first + dy_row : nullptr, valid));
+  }
+}
+#endif
 
 // Continues dw(p)[k][lane] over t = 0..T-1 of dy[t][p * 16 + lane] * x[t][k] for k = k0..k1-1 of `panels` <=
-// kWeightPanels panels starting at dw (stride K * 16). `columns`: how many columns of dy exist from its first. wide:
-// kWideFloats; padded: padded_floats(x_row).
-inline void backward_weight_block(const float* x, int64_t x_row, const float* dy, int64_t dy_row, int64_t T, float* dw,
-                                  int64_t K, int64_t k0, int64_t k1, int panels, int64_t columns, float* wide,
-                                  float* padded) {
+// kWeightPanels panels starting at dw (stride K * 16). x: product_steps(). dy: fp32 rows, or product rows. `columns`: how many
+// columns of dy exist from its first. wide: kWideFloats; padded: padded_floats(x.row).
+template <class W, class D>
+void backward_weight_block(Strip<RowElement<W>> x, const D* dy, int64_t dy_row, int64_t T, float* dw, int64_t K,
+                           int64_t k0, int64_t k1, int panels, int64_t columns, float* wide, float* padded) {
+  using A = RowElement<W>;
   static_assert(kWeightPanels * kWeightSteps * kLanes <= kWideFloats);
-  for (int64_t t0 = 0; t0 < T; t0 += kWeightSteps) {
-    const int64_t depth = at_most(kWeightSteps, T - t0);
+  constexpr int64_t kPanelElements = kLanes / numbers_in<D>();
+  const int64_t steps = row_elements<W>(T);
+  const SubnormalsAsZero<W> guard;
+  A* together = reinterpret_cast<A*>(wide);
+  for (int64_t t0 = 0; t0 < steps; t0 += kWeightSteps) {
+    const int64_t depth = at_most(kWeightSteps, steps - t0);
     for (int p = 0; p < panels; ++p) {
       const int valid = static_cast<int>(at_most(kLanes, columns - p * kLanes));
-      const float* from = dy + t0 * dy_row + p * kLanes;
-      float* to = wide + p * depth * kLanes;
-      if (valid == kLanes)
-        for (int64_t t = 0; t < depth; ++t) store(to + t * kLanes, load(from + t * dy_row));
-      else
-        for (int64_t t = 0; t < depth; ++t) store(to + t * kLanes, load_partial(from + t * dy_row, valid));
+      gather_steps<W>(dy + p * kPanelElements, dy_row, t0, depth, T, valid, together + p * depth * kLanes);
     }
-    const float* a = x + t0 * x_row + k0;
-    int64_t a_row = x_row;
-    if (rows_collide(x_row)) {
+    const A* a = x.data + t0 * x.row + k0;
+    int64_t a_row = x.row;
+    if (padded_floats<W>(x.row) > 0) {
       const int64_t length = k1 - k0;
-      a_row = x_row + kLanes;
-      for (int64_t t = 0; t < depth; ++t) std::memcpy(padded + t * a_row, a + t * x_row, length * sizeof(float));
-      a = padded;
+      A* apart = reinterpret_cast<A*>(padded);
+      a_row = x.row + kLanes;
+      for (int64_t t = 0; t < depth; ++t) std::memcpy(apart + t * a_row, a + t * x.row, length * sizeof(A));
+      a = apart;
     }
-    run_strips<Rows::kTogether, float>(
-        k1 - k0, panels, {depth, a, a_row, wide, depth * kLanes, dw + k0 * kLanes, kLanes, K * kLanes, true});
+    run_strips<Rows::kTogether>(k1 - k0, panels,
+                                TileArgs<A, A>{depth, a, a_row, together, depth * kLanes, dw + k0 * kLanes, kLanes,
+                                               K * kLanes, true, nullptr, 0, 0});
   }
 }
 

@@ -39,11 +39,11 @@ void low_rank_forward(const LowRankForward& op, ThreadPool& pool, Scratch& scrat
 void low_rank_backward(const LowRankBackward& op, ThreadPool& pool, Scratch& scratch) {
   if (op.T <= 0) return;
   const float* h = narrow(op.x, op.a, op.scale, op.T, pool, scratch);
-  linear_backward_weight({h, op.dy, op.db, nullptr, op.T}, pool, scratch);
+  linear_backward_weight({h, op.dy, op.db, nullptr, op.T, DType::kF32}, pool, scratch);
   float* dh = scratch.floats(3, op.T * op.a.rows);
   linear_backward_input({op.dy, op.b, dh, op.T, false}, pool, scratch);
   multiply(dh, op.T * op.a.rows, op.scale, pool);
-  linear_backward_weight({op.x, dh, op.da, nullptr, op.T}, pool, scratch);
+  linear_backward_weight({op.x, dh, op.da, nullptr, op.T, DType::kF32}, pool, scratch);
   linear_backward_input({dh, op.a, op.dx, op.T, true}, pool, scratch);
 }
 

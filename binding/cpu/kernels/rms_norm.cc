@@ -1,7 +1,7 @@
 // RMSNorm forward and backward. Rows are independent; a row's sum of squares has one fixed order. dw runs over rows in
 // t order, continuing from what is there, one task per range of columns. No scratch.
+#include "cpu/kernels/gemm_rows.h"
 #include "cpu/kernels/kernels.h"
-#include "cpu/kernels/lanes.h"
 
 namespace toolgrad::TOOLGRAD_ISA {
 namespace {
@@ -22,7 +22,6 @@ TOOLGRAD_INLINE float sum_over(int64_t C, F&& f) {
 void forward_rows(const RmsNormForward& op, int64_t begin, int64_t end) {
   for (int64_t t = begin; t < end; ++t) {
     const float* x = op.x + t * op.C;
-    float* y = op.y.f32() + t * op.C;
     const float squares = sum_over(op.C, [x](int64_t c, int n, Vec sum) {
       const Vec v = load_lanes(x + c, n);
       return fma(v, v, sum);
@@ -31,7 +30,7 @@ void forward_rows(const RmsNormForward& op, int64_t begin, int64_t end) {
     const Vec scale = broadcast(rstd);
     for (int64_t c = 0; c < op.C; c += kLanes) {
       const int n = lanes_left(op.C - c);
-      store_lanes(y + c, load_lanes(x + c, n) * scale * load_lanes(op.w + c, n), n);
+      put_product_row(op.y, t, op.C, c, load_lanes(x + c, n) * scale * load_lanes(op.w + c, n), n);
     }
     if (op.rstd != nullptr) op.rstd[t] = rstd;
   }

@@ -124,6 +124,15 @@ TOOLGRAD_INLINE __m256i round_lanes(Vec a) {
   rounded = _mm512_mask_or_epi32(rounded, nan, high, _mm512_set1_epi32(0x40));
   return _mm512_cvtepi32_epi16(rounded);
 }
+/// The nearest bf16 numbers, as fp32.
+TOOLGRAD_INLINE Vec round_to_bf16(Vec a) {
+  return widen_lanes(round_lanes(a));
+}
+/// Zero (of either sign) for subnormal numbers.
+TOOLGRAD_INLINE Vec zero_subnormals(Vec a) {
+  const __m512i exponent = _mm512_set1_epi32(0x7f800000);
+  return {_mm512_maskz_mov_ps(_mm512_test_epi32_mask(_mm512_castps_si512(a.v), exponent), a.v)};
+}
 TOOLGRAD_INLINE void store_bf16(uint16_t* p, Vec a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), round_lanes(a));
 }
@@ -231,6 +240,19 @@ TOOLGRAD_INLINE __m256i round_half(__m256 a) {
   const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
   return _mm256_blendv_epi8(rounded, _mm256_or_si256(high, _mm256_set1_epi32(0x40)), nan);
 }
+/// The nearest bf16 numbers, as fp32.
+TOOLGRAD_INLINE Vec round_to_bf16(Vec a) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(round_half(a.lo), 16)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(round_half(a.hi), 16))};
+}
+TOOLGRAD_INLINE __m256 zero_subnormals_half(__m256 a) {
+  const __m256i exponent = _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x7f800000));
+  return _mm256_andnot_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(exponent, _mm256_setzero_si256())), a);
+}
+/// Zero (of either sign) for subnormal numbers.
+TOOLGRAD_INLINE Vec zero_subnormals(Vec a) {
+  return {zero_subnormals_half(a.lo), zero_subnormals_half(a.hi)};
+}
 TOOLGRAD_INLINE void store_bf16(uint16_t* p, Vec a) {
   const __m256i packed = _mm256_packus_epi32(round_half(a.lo), round_half(a.hi));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
@@ -259,6 +281,10 @@ struct Vec {
 #define TOOLGRAD_EACH_QUAD(expression)               \
   Vec r;                                             \
   for (int i = 0; i < 4; ++i) r.q[i] = (expression); \
+  return r
+#define TOOLGRAD_EACH_LANE(expression)                               \
+  Vec r;                                                             \
+  for (int i = 0; i < kLanes; ++i) r.q[i / 4][i % 4] = (expression); \
   return r
 
 TOOLGRAD_INLINE Vec broadcast(float x) {
@@ -338,6 +364,14 @@ TOOLGRAD_INLINE Vec load_bf16_partial(const uint16_t* p, int n) {
   for (int i = 0; i < n; ++i) lanes[i] = p[i];
   return load_bf16(lanes);
 }
+/// The nearest bf16 numbers, as fp32.
+TOOLGRAD_INLINE Vec round_to_bf16(Vec a) {
+  TOOLGRAD_EACH_LANE(widen_bf16(round_bf16(a.q[i / 4][i % 4])));
+}
+/// Zero (of either sign) for subnormal numbers.
+TOOLGRAD_INLINE Vec zero_subnormals(Vec a) {
+  TOOLGRAD_EACH_LANE((bits_of(a.q[i / 4][i % 4]) & 0x7f800000u) == 0 ? 0.0f : a.q[i / 4][i % 4]);
+}
 TOOLGRAD_INLINE void store_bf16_partial(uint16_t* p, Vec a, int n) {
   for (int i = 0; i < n; ++i) p[i] = round_bf16(a.q[i / 4][i % 4]);
 }
@@ -345,6 +379,7 @@ TOOLGRAD_INLINE void store_bf16(uint16_t* p, Vec a) {
   store_bf16_partial(p, a, kLanes);
 }
 #undef TOOLGRAD_EACH_QUAD
+#undef TOOLGRAD_EACH_LANE
 
 #endif
 

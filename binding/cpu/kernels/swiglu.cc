@@ -2,8 +2,8 @@
 // operations as full ones.
 #include "cpu/kernels/swiglu.h"
 
+#include "cpu/kernels/gemm_rows.h"
 #include "cpu/kernels/kernels.h"
-#include "cpu/kernels/lanes.h"
 
 namespace toolgrad::TOOLGRAD_ISA {
 namespace {
@@ -21,8 +21,11 @@ void run_elements(ThreadPool& pool, int64_t count, F&& f) {
 }  // namespace
 
 void swiglu_forward(const SwigluForward& op, ThreadPool& pool, Scratch&) {
-  run_elements(pool, op.T * op.F, [&](int64_t i, int n) {
-    store_lanes(op.act.f32() + i, swiglu(load_lanes(op.gate + i, n), load_lanes(op.up + i, n)), n);
+  each_row(op.T, op.F, pool, [&](int64_t t) {
+    const float *gate = op.gate + t * op.F, *up = op.up + t * op.F;
+    each_vector(0, op.F, [&](int64_t f, int n) {
+      put_product_row(op.act, t, op.F, f, swiglu(load_lanes(gate + f, n), load_lanes(up + f, n)), n);
+    });
   });
 }
 

@@ -53,7 +53,7 @@ export function globalNorm(operands: { readonly tensors: readonly Floats[] }): P
 
 /** What the ops run on. */
 export interface KernelBackend {
-  /** `cpu-avx512`, `cpu-avx2` or `cpu-portable`. */
+  /** `cpu-avx512bf16`, `cpu-avx512`, `cpu-avx2` or `cpu-portable`. */
   readonly name: string;
   readonly threads: number;
 }
