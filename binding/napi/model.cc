@@ -130,7 +130,7 @@ Napi::Value plan_memory_for(const Napi::CallbackInfo& info) {
 }
 
 // planPass(shape, dtype, {kind, tokens, longest, threads, loraRank?, recompute?}): {arenaBytes, scratchBytes} of a pass on
-// the CPU.
+// the CPU, or with 0 threads on a GPU, whose scratch is not planned.
 Napi::Value plan_pass(const Napi::CallbackInfo& info) {
   constexpr Named<Pass::Kind> kKinds[] = {{"training", Pass::Kind::kTraining},
                                           {"critic", Pass::Kind::kCritic},
@@ -147,12 +147,14 @@ Napi::Value plan_pass(const Napi::CallbackInfo& info) {
   pass.longest = read_positive_integer(property(object, "longest"), "longest");
   pass.recompute = read_recompute(property(object, "recompute"));
   pass.lora_rank = integer_or(object, "loraRank", 0, 0, INT32_MAX);
+  const auto threads = static_cast<int>(read_integer(property(object, "threads"), "threads", 0, INT32_MAX));
+  const bool on_cpu = threads > 0;
   const Isa isa = isa_from_environment();
-  pass.product_rows = pass.lora_rank > 0 ? DType::kF32 : cpu_product_dtype(isa, dtype);
-  const auto threads = static_cast<int>(read_integer(property(object, "threads"), "threads", 1, INT32_MAX));
+  pass.product_rows = pass.lora_rank > 0 ? DType::kF32 : on_cpu ? cpu_product_dtype(isa, dtype) : dtype;
   auto result = Napi::Object::New(info.Env());
   result.Set("arenaBytes", static_cast<double>(arena_bytes(shape, dtype, pass)));
-  result.Set("scratchBytes", static_cast<double>(scratch_bytes(shape, dtype, pass, threads, isa)));
+  const int64_t scratch = on_cpu ? scratch_bytes(shape, dtype, pass, threads, isa) : 0;
+  result.Set("scratchBytes", static_cast<double>(scratch));
   return result;
 }
 

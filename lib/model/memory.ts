@@ -55,14 +55,15 @@ export interface PassOptions {
   readonly kind: PassKind;
   readonly tokens: number;
   readonly longest: number;
-  readonly threads: number;
+  /** Of the CPU; null for a GPU, whose scratch memory is not planned. */
+  readonly threads: number | null;
   readonly lora?: LoraOptions | undefined;
   readonly valueHead?: boolean;
   readonly recompute?: Recompute;
 }
 
 /**
- * Bytes of one pass on the CPU: in the model's arena, every token in the loss, and scratch memory of the kernels. Both grow to
+ * Bytes of one pass: in the model's arena, every token in the loss, and scratch memory of the kernels. Both grow to
  * the largest pass there was and are kept.
  */
 export function planPass(
@@ -71,7 +72,7 @@ export function planPass(
   options: PassOptions,
 ): { readonly arenaBytes: number; readonly scratchBytes: number } {
   const { kind, tokens, longest, threads, lora, valueHead = false, recompute = 'none' } = options;
-  const pass = { kind, tokens, longest, threads, recompute, loraRank: lora?.rank ?? 0 };
+  const pass = { kind, tokens, longest, threads: threads ?? 0, recompute, loraRank: lora?.rank ?? 0 };
   return runs('planPass', () => native().planPass(shapeOf(config, valueHead), dtype, pass));
 }
 

@@ -77,7 +77,7 @@ export function memoryPlan(config: Config, run: PlannedRun): RunPlan {
           kind: kind as PassKind,
           tokens: count,
           longest,
-          threads: run.threads ?? 1,
+          threads: run.threads,
           recompute,
           ...options,
         }),
