@@ -10,6 +10,8 @@ export interface Case {
   readonly size: string;
   /** Floating-point operations of one run. */
   readonly flops: number;
+  /** What most of the operations multiply, where it is not float32; a processor may be faster with it. */
+  readonly products?: 'bfloat16';
   /** Bytes of one run that must come from or go to memory. */
   readonly bytes: number;
   /** Tokens of one run, where the rate of tokens is what a user feels. */

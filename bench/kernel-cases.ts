@@ -46,6 +46,7 @@ function gemm(N: number, K: number, M: number): Case[] {
       name: 'gemm forward',
       size,
       flops,
+      products: 'bfloat16',
       bytes: weightBytes + 4 * M * (N + K),
       async prepare() {
         const [x, y, weights] = [floats(M, K), Tensor.empty([M, N]), await packed()];
@@ -56,6 +57,7 @@ function gemm(N: number, K: number, M: number): Case[] {
       name: 'gemm dX',
       size,
       flops,
+      products: 'bfloat16',
       bytes: weightBytes + 4 * M * (N + K),
       async prepare() {
         const [dy, dx, weights] = [floats(M, N), Tensor.empty([M, K]), await packed()];
@@ -66,12 +68,16 @@ function gemm(N: number, K: number, M: number): Case[] {
       name: 'gemm dW',
       size,
       flops,
+      products: 'bfloat16',
       bytes: 8 * N * K + 4 * M * (N + K),
       async prepare() {
         const count = M <= 16 ? copiesOf(4 * N * K) : 1;
         const [x, dy] = [floats(M, K), floats(M, N)];
+        const weight = Tensor.empty([N, K], 'bfloat16', 'panels');
         const dweights = Array.from({ length: count }, () => Tensor.empty([N, K], 'float32', 'panels'));
-        return timed((run) => kernels.linearBackwardWeight({ dy, x, dweight: dweights[run % count]! }));
+        return timed((run) =>
+          kernels.linearBackwardWeight({ dy, x, weight, dweight: dweights[run % count]! }),
+        );
       },
     },
   ];
@@ -230,6 +236,7 @@ function headCases(config: ModelConfig, R: number): Case[] {
       name: 'loss head forward',
       size,
       flops: 2 * R * V * C,
+      products: 'bfloat16',
       bytes: 2 * V * C + 4 * R * C,
       async prepare() {
         const operands = await inputs();
@@ -240,6 +247,7 @@ function headCases(config: ModelConfig, R: number): Case[] {
       name: 'loss head backward',
       size,
       flops: 6 * R * V * C,
+      products: 'bfloat16',
       bytes: 10 * V * C + 8 * R * C,
       async prepare() {
         const operands = await inputs();

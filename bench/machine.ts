@@ -12,6 +12,8 @@ import { describeEnvironment } from '../lib/run/environment.ts';
 /** Best rates: floating-point operations (a multiply-add is two) and bytes read from memory, per second. */
 export interface Peaks {
   readonly flops: number;
+  /** Operations of products with bfloat16 weights. */
+  readonly bf16Flops: number;
   readonly read: number;
 }
 
@@ -60,12 +62,17 @@ export async function measurePeaks(threads: number, runs: number): Promise<Peaks
   const { probe } = native().kernels;
   const flops = await probe({ kind: 'flops', threads, runs: 5 * runs, seconds: 0.004 });
   const read = await probe({ kind: 'read', threads, runs, bytes });
-  return { flops: Math.max(...flops), read: Math.max(...read) };
+  const bf16 = await probe({ kind: 'bf16', threads, runs: 5 * runs, seconds: 0.004 });
+  return { flops: Math.max(...flops), bf16Flops: Math.max(...bf16), read: Math.max(...read) };
 }
 
 /** The larger of two measurements, rate by rate. */
 export function bestPeaks(a: Peaks, b: Peaks): Peaks {
-  return { flops: Math.max(a.flops, b.flops), read: Math.max(a.read, b.read) };
+  return {
+    flops: Math.max(a.flops, b.flops),
+    bf16Flops: Math.max(a.bf16Flops, b.bf16Flops),
+    read: Math.max(a.read, b.read),
+  };
 }
 
 export async function describeMachine(threads: number, runs: number): Promise<Machine> {

@@ -62,6 +62,7 @@ export function modelCases(name: string, config: ModelConfig, threads: number, q
       name: 'prefill',
       size: `${name}, ${CONTEXT} tokens`,
       flops: layerFlops(config, CONTEXT, causal(CONTEXT)) + 2 * head,
+      products: 'bfloat16',
       bytes: weightBytes,
       tokens: CONTEXT,
       async prepare() {
@@ -85,6 +86,7 @@ export function modelCases(name: string, config: ModelConfig, threads: number, q
       name: 'decode',
       size: `${name}, batch ${batch}, ${CONTEXT} keys`,
       flops: layerFlops(config, batch, batch * CONTEXT) + 2 * batch * head,
+      products: 'bfloat16',
       bytes: weightBytes + 4 * batch * CONTEXT * layers * kvHeads * headDim,
       tokens: batch,
       async prepare() {
@@ -112,6 +114,7 @@ export function modelCases(name: string, config: ModelConfig, threads: number, q
     name: 'training step',
     size: `${name}, ${sequences} × ${length} tokens`,
     flops: 3 * (layerFlops(config, T, sequences * causal(length)) + 2 * T * head),
+    products: 'bfloat16',
     bytes: 3 * weightBytes + 15 * weightBytes,
     tokens: T,
     async prepare() {

@@ -16,7 +16,8 @@ export interface Result extends Summary {
 
 /** Whichever peak the case would reach last bounds it. */
 export function toResult(item: Case, summary: Summary, peaks: Peaks): Result {
-  const [compute, memory] = [item.flops / peaks.flops, item.bytes / peaks.read];
+  const most = item.products === 'bfloat16' ? peaks.bf16Flops : peaks.flops;
+  const [compute, memory] = [item.flops / most, item.bytes / peaks.read];
   const bound = compute >= memory ? 'compute' : 'memory';
   return {
     name: item.name,
@@ -71,7 +72,8 @@ export function markdown(results: readonly Result[]): string {
   ].join('\n');
 }
 
-const both = ({ flops, read }: Peaks) => `${giga(flops)} GFLOP/s, ${giga(read)} GB/s read`;
+const all = ({ flops, bf16Flops, read }: Peaks) =>
+  `${giga(flops)} GFLOP/s (bfloat16 products ${giga(bf16Flops)}), ${giga(read)} GB/s read`;
 
 export function machineLines(machine: Machine): string {
   const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
@@ -84,6 +86,6 @@ export function machineLines(machine: Machine): string {
           `NOTE: others used the machine (load ${machine.load.toFixed(1)}); medians are too slow, peaks may be too low`,
         ]
       : []),
-    `peak, measured now: 1 thread ${both(machine.single)}; ${machine.threads} threads ${both(machine.peaks)}`,
+    `peak, measured now: 1 thread ${all(machine.single)}; ${machine.threads} threads ${all(machine.peaks)}`,
   ].join('\n');
 }

@@ -47,7 +47,7 @@ test('the warm-up is not counted, and slow cases get fewer runs', async (t) => {
 });
 
 test('a case is held against the peak that bounds it', (t) => {
-  const peaks = { flops: 100e9, read: 10e9 };
+  const peaks = { flops: 100e9, bf16Flops: 200e9, read: 10e9 };
   const summary = { runs: 10, median: 0.1, p10: 0.09, p90: 0.2 };
   const item = (flops: number, bytes: number): Case => ({
     name: 'gemm',
@@ -59,6 +59,8 @@ test('a case is held against the peak that bounds it', (t) => {
   });
   const compute = toResult(item(5e9, 0.1e9), summary, peaks);
   t.like(compute, { bound: 'compute', rate: 5e10, share: 0.5, tokensPerSecond: 50 });
+  const bf16 = toResult({ ...item(5e9, 0.1e9), products: 'bfloat16' }, summary, peaks);
+  t.like(bf16, { bound: 'compute', rate: 5e10, share: 0.25 });
   const memory = toResult(item(1e9, 0.2e9), summary, peaks);
   t.like(memory, { bound: 'memory', rate: 2e9 });
   t.true(Math.abs(memory.share! - 0.2) < 1e-12);

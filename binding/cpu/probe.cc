@@ -24,18 +24,25 @@ constexpr int64_t kPartsPerThread = 8;
 struct Probes {
   float (*multiply_add)(int64_t, float);
   int64_t (*operations_per_round)();
+  float (*bf16_multiply_add)(int64_t, float);
+  int64_t (*bf16_operations_per_round)();
   float (*read)(const float*, int64_t);
 };
 
+#define TOOLGRAD_PROBES(isa)                                                                \
+  {                                                                                         \
+    isa::probe_multiply_add, isa::probe_operations_per_round, isa::probe_bf16_multiply_add, \
+        isa::probe_bf16_operations_per_round, isa::probe_read                               \
+  }
+
 Probes probes_of(Isa isa) {
 #if defined(TOOLGRAD_X86)
-  if (isa == Isa::kAvx512Bf16)
-    return {avx512bf16::probe_multiply_add, avx512bf16::probe_operations_per_round, avx512bf16::probe_read};
-  if (isa == Isa::kAvx512) return {avx512::probe_multiply_add, avx512::probe_operations_per_round, avx512::probe_read};
-  if (isa == Isa::kAvx2) return {avx2::probe_multiply_add, avx2::probe_operations_per_round, avx2::probe_read};
+  if (isa == Isa::kAvx512Bf16) return TOOLGRAD_PROBES(avx512bf16);
+  if (isa == Isa::kAvx512) return TOOLGRAD_PROBES(avx512);
+  if (isa == Isa::kAvx2) return TOOLGRAD_PROBES(avx2);
 #endif
   (void)isa;
-  return {portable::probe_multiply_add, portable::probe_operations_per_round, portable::probe_read};
+  return TOOLGRAD_PROBES(portable);
 }
 
 std::atomic<float> sink;  // keeps results alive
@@ -49,19 +56,20 @@ double seconds_of(F&& work) {
 
 }  // namespace
 
-std::vector<double> probe_flops(Isa isa, ThreadPool& pool, int runs, double seconds) {
+std::vector<double> probe_flops(Isa isa, DType numbers, ThreadPool& pool, int runs, double seconds) {
   const Probes probes = probes_of(isa);
+  const bool bf16 = numbers == DType::kBF16;
+  const auto multiply_add = bf16 ? probes.bf16_multiply_add : probes.multiply_add;
+  const int64_t operations = bf16 ? probes.bf16_operations_per_round() : probes.operations_per_round();
   const int64_t parts = kPartsPerThread * pool.threads();
   const auto once = [&](int64_t rounds) {
-    return seconds_of(
-        [&] { pool.parallel_for(parts, [&](int64_t, int) { sink = probes.multiply_add(rounds, 0.999f); }); });
+    return seconds_of([&] { pool.parallel_for(parts, [&](int64_t, int) { sink = multiply_add(rounds, 0.999f); }); });
   };
   int64_t rounds = 1000;
   while (once(rounds) < seconds / 4) rounds *= 2;
   rounds *= 4;
   std::vector<double> rates;
-  for (int run = 0; run < runs; ++run)
-    rates.push_back(static_cast<double>(parts * rounds * probes.operations_per_round()) / once(rounds));
+  for (int run = 0; run < runs; ++run) rates.push_back(static_cast<double>(parts * rounds * operations) / once(rounds));
   return rates;
 }
 

@@ -36,7 +36,7 @@ export type NativeKernels = Readonly<
   trace(on: boolean): Promise<{ op: string; seconds: number }[]>;
   /** The machine's peaks, for the bench: operations or bytes read per second, one entry per run. */
   probe(options: {
-    kind: 'flops' | 'read';
+    kind: 'flops' | 'bf16' | 'read';
     threads: number;
     runs: number;
     seconds?: number;

@@ -1,7 +1,8 @@
-// Peaks of one thread: fused multiply-adds in registers, and floats read from memory.
+// Peaks of one thread: fused multiply-adds in registers, of fp32 numbers and of what products with bf16 weights take, and floats
+// read from memory.
 #include "cpu/kernels/probe.h"
 
-#include "cpu/kernels/simd.h"
+#include "cpu/kernels/gemm_tile.h"
 
 namespace toolgrad::TOOLGRAD_ISA {
 namespace {
@@ -31,6 +32,36 @@ float probe_multiply_add(int64_t rounds, float factor) {
   for (int i = 0; i < kChains; ++i) sum = sum + chain[i];
   return sum_lanes(sum);
 }
+
+#if defined(__AVX512BF16__)
+int64_t probe_bf16_operations_per_round() {
+  return 2 * probe_operations_per_round();
+}
+
+float probe_bf16_multiply_add(int64_t rounds, float factor) {
+  using S = Step<Pair, Pair>;
+  alignas(64) Pair pairs[kLanes];
+  for (Pair& pair : pairs) pair = static_cast<Pair>(round_bf16(factor)) << 16 | round_bf16(1.0f - factor);
+  const S::Row row = S::row(pairs[0]);
+  Vec chain[kChains];
+  for (int i = 0; i < kChains; ++i) chain[i] = broadcast(static_cast<float>(i));
+  for (int64_t round = 0; round < rounds; ++round) {
+    const S::Weights weights = S::weights(pairs);
+    for (int i = 0; i < kChains; ++i) chain[i] = S::multiply_add(row, weights, chain[i]);
+  }
+  Vec sum = zero();
+  for (int i = 0; i < kChains; ++i) sum = sum + chain[i];
+  return sum_lanes(sum);
+}
+#else
+int64_t probe_bf16_operations_per_round() {
+  return probe_operations_per_round();
+}
+
+float probe_bf16_multiply_add(int64_t rounds, float factor) {
+  return probe_multiply_add(rounds, factor);
+}
+#endif
 
 float probe_read(const float* x, int64_t n) {
   constexpr int kSums = 4;

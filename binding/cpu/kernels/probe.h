@@ -7,6 +7,8 @@
   namespace toolgrad::isa {                               \
   float probe_multiply_add(int64_t rounds, float factor); \
   int64_t probe_operations_per_round();                   \
+  float probe_bf16_multiply_add(int64_t, float);          \
+  int64_t probe_bf16_operations_per_round();              \
   float probe_read(const float* x, int64_t n);            \
   }
 

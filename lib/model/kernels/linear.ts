@@ -18,7 +18,8 @@ export interface LinearOperands {
 
 /**
  * `y = x Wᵀ + bias + residual`. Each output is one chain of fused multiply-adds over k in order (accumulated in float32), the
- * same for any number of rows and threads, so a row's bits do not depend on the rows beside it.
+ * same for any number of rows and threads, so a row's bits do not depend on the rows beside it. With bfloat16 weights `x` is
+ * rounded to bfloat16 first (to nearest even).
  *
  * @example const y = await kernels.linear({ x, weight });
  */
@@ -47,7 +48,8 @@ export interface LinearBackwardOperands {
 }
 
 /**
- * Gradients of `linear`: `dx = dy W`, `dW += dyᵀ x`, `dbias += Σ dy`, the sums over rows in row order.
+ * Gradients of `linear`: `dx = dy W`, `dW += dyᵀ x`, `dbias += Σ dy`, the sums over rows in row order. With bfloat16 weights
+ * `x` and `dy` are rounded to bfloat16 first, but for `dbias`.
  *
  * @example const { dx, dweight } = await kernels.linearBackward({ dy, x, weight, dweight });
  */
@@ -75,16 +77,18 @@ export function linearBackwardInput(
 }
 
 /**
- * Only `dweight` and `dbias` of `linearBackward`, for a first layer. Made as rows when absent.
+ * Only `dweight` and `dbias` of `linearBackward`, for a first layer. Made as rows when absent. Of `weight` only the data type
+ * counts, which says whether `x` and `dy` are rounded; float32 when absent.
  *
  * @example const dweight = await kernels.linearBackwardWeight({ dy, x });
  */
 export function linearBackwardWeight(
-  operands: Pick<LinearBackwardOperands, 'dy' | 'x' | 'dweight' | 'dbias'>,
+  operands: Pick<LinearBackwardOperands, 'dy' | 'x' | 'dweight' | 'dbias'> &
+    Partial<Pick<LinearBackwardOperands, 'weight'>>,
 ): Promise<Floats> {
-  const { dy, x, dbias } = operands;
+  const { dy, x, weight, dbias } = operands;
   const dweight = output(operands.dweight, [shapeOf(dy).at(-1), shapeOf(x).at(-1)]);
-  return call('linearBackward', { dy, x, dweight, dbias }, {}, () => dweight);
+  return call('linearBackward', { dy, x, weight, dweight, dbias }, {}, () => dweight);
 }
 
 type WeightDType = 'float32' | 'bfloat16';
