@@ -122,16 +122,83 @@ void test_fused(Backend& backend, const std::string& what) {
   check(unkept, what + ": so has SwiGLU when gate and up are not kept");
 }
 
+// Rows that RMSNorm and SwiGLU round for products against the same rows in fp32, and several widths of them.
+void test_product_rows(Backend& backend, const std::string& isa) {
+  Ops& ops = *backend.ops;
+  const DType dtype = ops.product_dtype(DType::kBF16);
+  if (dtype == DType::kF32) return;  // products of this build take fp32 rows
+  bool norms = true, gates = true, fused = true, gradients = true;
+  for (const auto& [T, N, K] : {Shape{1, 40, 7}, {3, 33, 64}, {40, 50, 129}, {21, 24, 2048}, {14, 24, 256}}) {
+    const Problem p({T, N, K}, DType::kBF16, 90);
+    Random random(91);
+    const std::vector<float> scale = random.normals(K), up = random.normals(T * K);
+    Packed w(ops, p.w, N, K, DType::kBF16);
+    std::vector<float> rows(T * K), expected(T * N), got(T * N);
+    std::vector<uint16_t> rounded(T * product_stride(dtype, K));
+    const ProductRowsOut out{rounded.data(), dtype};
+    const auto same_products = [&] {
+      ops.linear_forward({rows.data(), w.matrix, p.bias.data(), nullptr, expected.data(), T});
+      ops.linear_forward({out, w.matrix, p.bias.data(), nullptr, got.data(), T});
+      return same_bits(got, expected);
+    };
+    ops.rms_norm_forward({p.x.data(), scale.data(), rows.data(), nullptr, T, K, 1e-5f});
+    ops.rms_norm_forward({p.x.data(), scale.data(), out, nullptr, T, K, 1e-5f});
+    norms = norms && same_products();
+    Packed one(ops, p.dw0, N, K, DType::kF32), two(ops, p.dw0, N, K, DType::kF32);
+    ops.linear_backward_weight({rows.data(), p.dy.data(), one.matrix, nullptr, T, DType::kBF16});
+    ops.linear_backward_weight({out, p.dy.data(), two.matrix, nullptr, T, DType::kBF16});
+    gradients = gradients && one.bytes == two.bytes;
+    ops.swiglu_forward({p.x.data(), up.data(), rows.data(), T, K});
+    ops.swiglu_forward({p.x.data(), up.data(), out, T, K});
+    gates = gates && same_products();
+    // The gate's rows [T, N] feed a product of width N.
+    Packed down(ops, p.w, K, N, DType::kBF16);
+    std::vector<float> gate(T * N), other(T * N), act(T * N), wide(T * K), wide_rounded(T * K);
+    std::vector<uint16_t> act_rounded(T * product_stride(dtype, N));
+    const ProductRowsOut act_out{act_rounded.data(), dtype};
+    ops.gated_forward(
+        {p.x.data(), w.matrix, w.matrix, nullptr, nullptr, gate.data(), other.data(), act.data(), T, true});
+    ops.gated_forward({p.x.data(), w.matrix, w.matrix, nullptr, nullptr, gate.data(), other.data(), act_out, T, false});
+    ops.linear_forward({act.data(), down.matrix, nullptr, nullptr, wide.data(), T});
+    ops.linear_forward({act_out, down.matrix, nullptr, nullptr, wide_rounded.data(), T});
+    fused = fused && same_bits(wide, wide_rounded);
+  }
+  check(norms, isa + ": products of rows that RMSNorm rounded have the bits of those of fp32 rows");
+  check(gradients, isa + ": so have the gradients of their weights");
+  check(gates, isa + ": so have those of SwiGLU's rows");
+  check(fused, isa + ": and those of the rows of gate, up and SwiGLU in one");
+}
+
+// Products whose terms and sums are subnormal here and there; they must not depend on the build.
+Results run_tiny(Ops& ops) {
+  Problem p({9, 40, 70}, DType::kBF16, 95);
+  Random random(96);
+  const auto shrink = [&](std::vector<float>& values, int least) {
+    for (float& value : values) value = std::ldexp(value, least + static_cast<int>(random.next() % 40));
+  };
+  shrink(p.x, -145);
+  shrink(p.dy, -145);
+  shrink(p.w, -30);
+  for (auto* values : {&p.bias, &p.residual, &p.dx0, &p.dw0, &p.db0}) std::fill(values->begin(), values->end(), 0.0f);
+  return run(ops, p, DType::kBF16, p.s.T);
+}
+
 }  // namespace
 
 int main() {
-  std::vector<Results> portable_results, avx2_results;
+  std::vector<Results> portable_results, avx2_results, tiny;
   for (const Isa isa : supported_isas()) {
     const std::string name = isa_name(isa);
     Backend one(isa, 1), two(isa, 2), three(isa, 3);
     test_packing(two, name);
     test_fused(one, name + ", 1 thread");
     test_fused(three, name + ", 3 threads");
+    test_product_rows(one, name + ", 1 thread");
+    test_product_rows(three, name + ", 3 threads");
+    if (isa >= Isa::kAvx2) {  // without fusing, a product is rounded by itself, to zero where it is subnormal
+      tiny.push_back(run_tiny(*two.ops));
+      check(tiny.back() == tiny.front(), name + ": subnormal numbers are zero in products, as in avx2");
+    }
     bool guards = true, threads_agree = true, alone_agrees = true, parts_agree = true, types_agree = true;
     bool isas_agree = true;
     size_t index = 0;

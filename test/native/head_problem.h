@@ -18,19 +18,22 @@ struct HeadProblem {
   float temperature;
   DType dtype;
   std::vector<float> hidden, w, d_logprob, d_entropy, dw0;
-  std::vector<float> hidden_read;  // what products with such weights round hidden to
   std::vector<int32_t> labels;
   HeadProblem(HeadShape shape, float t, DType of_weights, uint64_t seed) : s(shape), temperature(t), dtype(of_weights) {
     Random random(seed);
     hidden = random.normals(s.R * s.C, 2.0f);
     w = rounded_to(dtype, random.normals(s.V * s.C, 1.0f / std::sqrt(static_cast<float>(s.C))));
-    hidden_read = rounded_to(dtype, hidden);
     d_logprob = random.normals(s.R);
     d_entropy = random.normals(s.R, 0.3f);
     dw0 = random.normals(s.V * s.C, 0.1f);
     for (int64_t r = 0; r < s.R; ++r)
       labels.push_back(static_cast<int32_t>(random.next() % static_cast<uint64_t>(s.V)));
     labels[0] = static_cast<int32_t>(s.V - 1);
+  }
+  /// What products with such weights read.
+  std::vector<double> hidden_read() const {
+    const std::vector<float> rounded = rounded_to(dtype, hidden);
+    return {rounded.begin(), rounded.end()};
   }
 };
 
@@ -76,7 +79,7 @@ struct HeadReference {
 inline HeadReference head_reference(const HeadProblem& p) {
   const auto [R, V, C] = p.s;
   HeadReference out;
-  const std::vector<double> w(p.w.begin(), p.w.end()), hidden(p.hidden_read.begin(), p.hidden_read.end());
+  const std::vector<double> w(p.w.begin(), p.w.end()), hidden = p.hidden_read();
   out.dhidden.assign(R * C, 0.0);
   out.dw.assign(p.dw0.begin(), p.dw0.end());
   for (int64_t r = 0; r < R; ++r) {

@@ -38,7 +38,7 @@ Results run(Ops& ops, const Problem& p, DType dtype, int64_t step) {
 // d/dh and d/dw of sum_r (d_logprob logprob + d_entropy entropy), by central differences of the fp64 definition.
 double finite_difference_error(const Problem& p, const Results& r) {
   const auto [R, V, C] = p.s;
-  std::vector<double> w(p.w.begin(), p.w.end()), hidden(p.hidden_read.begin(), p.hidden_read.end());
+  std::vector<double> w(p.w.begin(), p.w.end()), hidden = p.hidden_read();
   const auto objective = [&] {
     double sum = 0;
     for (int64_t i = 0; i < R; ++i) {

@@ -246,7 +246,7 @@ TOOLGRAD_INLINE void gather_steps(const D* dy, int64_t dy_row, int64_t t0, int64
   for (int64_t i = 0; i < steps; ++i) {
     const int64_t t = 2 * (t0 + i);
     const D* first = dy + t * dy_row;
-    _mm512_storeu_si512(to + i * kLanes, rows_together(first, t + 1 < T ? first + dy_row : nullptr, valid));
+    _mm512_storeu_si512(to + i * kLanes, rows_together(first, t + 1 < T ? first + dy_row : nullptr, valid, 0.0f));
   }
 }
 #endif

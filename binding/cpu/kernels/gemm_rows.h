@@ -4,7 +4,8 @@
 //   fp32 weights                the fp32 rows themselves, or a copy whose rows do not collide in L1
 //   bf16 weights                a copy of fp32 rows that hold the rounded numbers
 //   bf16 weights, kBf16Pairs    rows of pairs: numbers 2i and 2i + 1 in the high and the low half of element i; an odd width
-//                               ends in a zero. ProductRows of dtype bf16 are such rows, so most products copy nothing.
+//                               ends in -0 (times +0, the padding of weights, it leaves every sum as it is). ProductRows of
+//                               dtype bf16 are such rows, so most products copy nothing.
 #pragma once
 
 #include "cpu/kernels/gemm_tile.h"
@@ -100,27 +101,32 @@ TOOLGRAD_INLINE void put_rounded(float* row, int64_t c, Vec v, int n) {
   store_lanes(row + c, round_to_bf16(zero_subnormals(v)), n);
 }
 #if defined(__AVX512BF16__)
+constexpr int16_t kMinusZero = INT16_MIN;  // -0 as bf16
+
 TOOLGRAD_INLINE void put_rounded(Pair* row, int64_t c, Vec v, int n) {
-  const __m256i words = _mm256_rol_epi32((__m256i)_mm512_maskz_cvtneps_pbh(first_lanes(n), v.v), 16);
+  const __m256bh padding = (__m256bh)_mm256_set1_epi16(kMinusZero);
+  const __m256i words = _mm256_rol_epi32((__m256i)_mm512_mask_cvtneps_pbh(padding, first_lanes(n), v.v), 16);
   if (n == kLanes)
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(row + c / 2), words);
   else
     _mm256_mask_storeu_epi32(row + c / 2, static_cast<__mmask8>((1u << ((n + 1) / 2)) - 1u), words);
 }
 
-// 16 columns of two rows as pairs of one step of a chain over rows; `second` is null past the last row.
-TOOLGRAD_INLINE __m512i rows_together(const float* first, const float* second, int n) {
-  const Vec low = second == nullptr ? zero() : load_lanes(second, n);
+// 16 columns of two rows as pairs of one step of a chain over rows. Past the last row `second` is null and `missing`, a zero,
+// stands in its place.
+TOOLGRAD_INLINE __m512i rows_together(const float* first, const float* second, int n, float missing) {
+  const Vec low = second == nullptr ? broadcast(missing) : load_lanes(second, n);
   return pair_up((__m512i)_mm512_cvtne2ps_pbh(low.v, load_lanes(first, n).v));
 }
 TOOLGRAD_INLINE __m256i load_pairs(const Pair* p, int n) {
   return n == kLanes ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))
                      : _mm256_maskz_loadu_epi32(static_cast<__mmask8>((1u << ((n + 1) / 2)) - 1u), p);
 }
-TOOLGRAD_INLINE __m512i rows_together(const Pair* first, const Pair* second, int n) {
+TOOLGRAD_INLINE __m512i rows_together(const Pair* first, const Pair* second, int n, float missing) {
   const __m512i order = _mm512_set_epi16(14, 30, 15, 31, 12, 28, 13, 29, 10, 26, 11, 27, 8, 24, 9, 25, 6, 22, 7, 23, 4,
                                          20, 5, 21, 2, 18, 3, 19, 0, 16, 1, 17);
-  const __m256i low = second == nullptr ? _mm256_setzero_si256() : load_pairs(second, n);
+  const __m256i low =
+      second == nullptr ? _mm256_set1_epi16(static_cast<int16_t>(bits_of(missing) >> 16)) : load_pairs(second, n);
   return _mm512_permutexvar_epi16(order, _mm512_inserti64x4(_mm512_castsi256_si512(load_pairs(first, n)), low, 1));
 }
 #endif
@@ -216,8 +222,8 @@ Strip<RowElement<W>> product_steps(const ProductRows& x, int64_t rows, int64_t w
       const Pair* pairs = static_cast<const Pair*>(x.data) + 2 * i * stride;
       each_vector(0, width, [&](int64_t c, int n) {
         const __m512i step = x.dtype == DType::kBF16
-                                 ? rows_together(pairs + c / 2, whole ? pairs + stride + c / 2 : nullptr, n)
-                                 : rows_together(x32 + c, whole ? x32 + width + c : nullptr, n);
+                                 ? rows_together(pairs + c / 2, whole ? pairs + stride + c / 2 : nullptr, n, -0.0f)
+                                 : rows_together(x32 + c, whole ? x32 + width + c : nullptr, n, -0.0f);
         _mm512_mask_storeu_epi32(steps + i * row + c, first_lanes(n), step);
       });
     });

@@ -128,10 +128,12 @@ TOOLGRAD_INLINE __m256i round_lanes(Vec a) {
 TOOLGRAD_INLINE Vec round_to_bf16(Vec a) {
   return widen_lanes(round_lanes(a));
 }
-/// Zero (of either sign) for subnormal numbers.
+/// Zero of the same sign for subnormal numbers.
 TOOLGRAD_INLINE Vec zero_subnormals(Vec a) {
   const __m512i exponent = _mm512_set1_epi32(0x7f800000);
-  return {_mm512_maskz_mov_ps(_mm512_test_epi32_mask(_mm512_castps_si512(a.v), exponent), a.v)};
+  const __m512i bits = _mm512_castps_si512(a.v);
+  const __mmask16 subnormal = _mm512_testn_epi32_mask(bits, exponent);
+  return {_mm512_castsi512_ps(_mm512_mask_and_epi32(bits, subnormal, bits, _mm512_set1_epi32(INT32_MIN)))};
 }
 TOOLGRAD_INLINE void store_bf16(uint16_t* p, Vec a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), round_lanes(a));
@@ -247,9 +249,10 @@ TOOLGRAD_INLINE Vec round_to_bf16(Vec a) {
 }
 TOOLGRAD_INLINE __m256 zero_subnormals_half(__m256 a) {
   const __m256i exponent = _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x7f800000));
-  return _mm256_andnot_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(exponent, _mm256_setzero_si256())), a);
+  const __m256 subnormal = _mm256_castsi256_ps(_mm256_cmpeq_epi32(exponent, _mm256_setzero_si256()));
+  return _mm256_blendv_ps(a, _mm256_and_ps(a, _mm256_set1_ps(-0.0f)), subnormal);
 }
-/// Zero (of either sign) for subnormal numbers.
+/// Zero of the same sign for subnormal numbers.
 TOOLGRAD_INLINE Vec zero_subnormals(Vec a) {
   return {zero_subnormals_half(a.lo), zero_subnormals_half(a.hi)};
 }
@@ -368,9 +371,11 @@ TOOLGRAD_INLINE Vec load_bf16_partial(const uint16_t* p, int n) {
 TOOLGRAD_INLINE Vec round_to_bf16(Vec a) {
   TOOLGRAD_EACH_LANE(widen_bf16(round_bf16(a.q[i / 4][i % 4])));
 }
-/// Zero (of either sign) for subnormal numbers.
+/// Zero of the same sign for subnormal numbers.
 TOOLGRAD_INLINE Vec zero_subnormals(Vec a) {
-  TOOLGRAD_EACH_LANE((bits_of(a.q[i / 4][i % 4]) & 0x7f800000u) == 0 ? 0.0f : a.q[i / 4][i % 4]);
+  TOOLGRAD_EACH_LANE((bits_of(a.q[i / 4][i % 4]) & 0x7f800000u) == 0
+                         ? from_bits(bits_of(a.q[i / 4][i % 4]) & 0x80000000u)
+                         : a.q[i / 4][i % 4]);
 }
 TOOLGRAD_INLINE void store_bf16_partial(uint16_t* p, Vec a, int n) {
   for (int i = 0; i < n; ++i) p[i] = round_bf16(a.q[i / 4][i % 4]);
