@@ -1,7 +1,13 @@
 // The thread pool. One 64-bit word, `open`, holds (epoch << 32 | tasks not yet taken): a thread takes a task by a
 // compare-and-swap that fails when the job it read about is over, so a worker that wakes late cannot touch a newer job.
-// run() waits for the tasks, never for the workers: a worker that sleeps through a job delays nobody.
+// run() waits for the tasks, never for the workers: a worker that sleeps through a job delays nobody. A worker waits for the
+// next epoch, not for open tasks: one that was too late for a job is awake for the one after it.
 #include "engine/thread_pool.h"
+
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#endif
 
 #include <atomic>
 #include <chrono>
@@ -42,6 +48,46 @@ bool spin_until(F&& ready) {
   return ready();
 }
 
+// Where a worker sleeps. Linux may wake a thread on the processor of the one that wakes it though another is idle (virtual
+// machines of two processors do), and there it waits for the caller's time slice to end: 4 ms in which one thread does all
+// the work. So the caller's processor is taken from the sleeper's set before it is woken, and the worker gives it back when
+// it is up. That is a hint: where the system refuses, the worker wakes where it wakes.
+class Bed {
+ public:
+#if defined(__linux__)
+  void lie_down() {
+    taken_ = pthread_getaffinity_np(pthread_self(), sizeof allowed_, &allowed_) == 0;
+  }
+  void get_up() {
+    if (moved_) (void)pthread_setaffinity_np(pthread_self(), sizeof allowed_, &allowed_);
+    taken_ = moved_ = false;
+  }
+  void move_from(int processor, std::thread& worker) {
+    if (!taken_ || moved_ || processor < 0) return;
+    cpu_set_t elsewhere = allowed_;
+    CPU_CLR(static_cast<size_t>(processor), &elsewhere);
+    if (CPU_COUNT(&elsewhere) == 0 || CPU_EQUAL(&elsewhere, &allowed_)) return;
+    moved_ = pthread_setaffinity_np(worker.native_handle(), sizeof elsewhere, &elsewhere) == 0;
+  }
+
+ private:
+  bool taken_ = false, moved_ = false;
+  cpu_set_t allowed_;  // of the worker, when it lay down
+#else
+  void lie_down() {}
+  void get_up() {}
+  void move_from(int, std::thread&) {}
+#endif
+};
+
+int current_processor() {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
 // The pool and worker number whose task this thread is running, for nested calls.
 thread_local const void* current_pool = nullptr;
 thread_local int current_worker = 0;
@@ -65,6 +111,7 @@ struct ThreadPool::State {
   std::condition_variable wake, done;
   std::mutex one_job;
   std::vector<std::thread> workers;
+  std::vector<Bed> beds;  // of the workers; guarded by mutex
 
   // Takes and runs tasks until none is open.
   void work(int worker) {
@@ -105,24 +152,35 @@ struct ThreadPool::State {
     }
   }
 
-  bool has_work() const { return static_cast<uint32_t>(open.load(std::memory_order_seq_cst)) != 0 || stop.load(); }
+  uint32_t epoch() const { return static_cast<uint32_t>(open.load(std::memory_order_seq_cst) >> 32); }
 
   void worker_loop(int worker) {
+    uint32_t seen = 0;
+    const auto called = [&] { return epoch() != seen || stop.load(); };
     for (;;) {
-      if (!spin_until([this] { return has_work(); })) {
+      if (!spin_until(called)) {
         std::unique_lock lock(mutex);
+        Bed& bed = beds[static_cast<size_t>(worker) - 1];
+        bed.lie_down();
         sleepers.fetch_add(1, std::memory_order_seq_cst);
-        wake.wait(lock, [this] { return has_work(); });
+        wake.wait(lock, called);
         sleepers.fetch_sub(1, std::memory_order_seq_cst);
+        bed.get_up();
       }
       if (stop.load()) return;
+      seen = epoch();
       work(worker);
     }
   }
 
+  // Called by run(), so that all workers have been started.
   void wake_sleepers() {
     if (sleepers.load(std::memory_order_seq_cst) == 0) return;
-    { const std::lock_guard lock(mutex); }
+    {
+      const std::lock_guard lock(mutex);
+      const int here = current_processor();
+      for (size_t i = 0; i < workers.size(); ++i) beds[i].move_from(here, workers[i]);
+    }
     wake.notify_all();
   }
 
@@ -137,6 +195,7 @@ struct ThreadPool::State {
 ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
   if (threads < 1)
     throw Error("ERR_THREADS", "thread pool: expected at least 1 thread, found " + std::to_string(threads));
+  state_->beds.resize(static_cast<size_t>(threads) - 1);
   for (int i = 1; i < threads; ++i) {
     try {
       state_->workers.emplace_back([state = state_.get(), i] { state->worker_loop(i); });
