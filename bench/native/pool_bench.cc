@@ -10,7 +10,9 @@
 // sandbox  Counting processes beside the engine: the share of a core that each gets, against none beside it (p10 - p90
 //          over turns that alternate), and the engine's decoding steps per second.
 #include <sys/mman.h>
+#if defined(__linux__)
 #include <sys/prctl.h>
+#endif
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,15 +70,14 @@ struct Report {
   void heading(const char* text) const {
     if (!json) std::printf("\n%s\n", text);
   }
-  void row(const char* part, const std::string& what, const char* unit, const Spread& s, const char* note = "") const {
+  void row(const char* part, const std::string& what, const char* unit, const Spread& s) const {
     if (json) {
-      std::printf(
-          "{\"part\":%s,\"what\":%s,\"unit\":%s,\"p10\":%.6g,\"median\":%.6g,\"p90\":%.6g,\"p99\":%.6g,\"note\":%s}\n",
-          bench::quoted(part).c_str(), bench::quoted(what).c_str(), bench::quoted(unit).c_str(), s.p10, s.median, s.p90,
-          s.p99, bench::quoted(note).c_str());
+      std::printf("{\"part\":%s,\"what\":%s,\"unit\":%s,\"p10\":%.6g,\"median\":%.6g,\"p90\":%.6g,\"p99\":%.6g}\n",
+                  bench::quoted(part).c_str(), bench::quoted(what).c_str(), bench::quoted(unit).c_str(), s.p10,
+                  s.median, s.p90, s.p99);
     } else {
-      std::printf("| %-42s | %9.4g | %9.4g | %9.4g | %9.4g | %-8s |%s\n", what.c_str(), s.p10, s.median, s.p90, s.p99,
-                  unit, note);
+      std::printf("| %-42s | %9.4g | %9.4g | %9.4g | %9.4g | %-8s |\n", what.c_str(), s.p10, s.median, s.p90, s.p99,
+                  unit);
     }
     std::fflush(stdout);
   }
@@ -199,7 +200,9 @@ class Counters {
     alignas(64) std::atomic<uint64_t> value{0};
   };
   [[noreturn]] static void count_for_ever(Slot& slot) {
+#if defined(__linux__)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
     volatile uint64_t work = 1;
     for (;;) {
       for (int i = 0; i < 1000; ++i) work = work * 6364136223846793005u + 1442695040888963407u;
@@ -309,7 +312,9 @@ int main(int argc, char** argv) {
     if (threads < 1 || rounds < 1)
       throw Error("ERR_INVALID_ARG", "Expected pool_bench [threads] [table | json] [rounds]");
     const Isa isa = best_isa();
+#if defined(__linux__)
     prctl(PR_SET_TIMERSLACK, 1);  // or short sleeps are 50 us longer
+#endif
     {
       ThreadPool pool(threads);
       measure_start(pool, rounds, report);
