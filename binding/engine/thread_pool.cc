@@ -50,33 +50,39 @@ bool spin_until(F&& ready) {
 
 // Where a worker sleeps. Linux may wake a thread on the processor of the one that wakes it though another is idle (virtual
 // machines of two processors do), and there it waits for the caller's time slice to end: 4 ms in which one thread does all
-// the work. So the caller's processor is taken from the sleeper's set before it is woken, and the worker gives it back when
-// it is up. That is a hint: where the system refuses, the worker wakes where it wakes.
+// the work. So a worker that goes to sleep gives up the processor that called last; where the next call comes from another
+// one, the caller corrects that. Up again, it may run everywhere. All this is a hint: where the system refuses, the worker
+// wakes where it wakes.
 class Bed {
  public:
 #if defined(__linux__)
-  void lie_down() {
-    taken_ = pthread_getaffinity_np(pthread_self(), sizeof allowed_, &allowed_) == 0;
+  void lie_down(int caller) {
+    known_ = pthread_getaffinity_np(pthread_self(), sizeof allowed_, &allowed_) == 0;
+    avoid(caller, pthread_self());
   }
   void get_up() {
-    if (moved_) (void)pthread_setaffinity_np(pthread_self(), sizeof allowed_, &allowed_);
-    taken_ = moved_ = false;
+    if (avoided_ >= 0) (void)pthread_setaffinity_np(pthread_self(), sizeof allowed_, &allowed_);
+    known_ = false;
+    avoided_ = -1;
   }
-  void move_from(int processor, std::thread& worker) {
-    if (!taken_ || moved_ || processor < 0) return;
-    cpu_set_t elsewhere = allowed_;
-    CPU_CLR(static_cast<size_t>(processor), &elsewhere);
-    if (CPU_COUNT(&elsewhere) == 0 || CPU_EQUAL(&elsewhere, &allowed_)) return;
-    moved_ = pthread_setaffinity_np(worker.native_handle(), sizeof elsewhere, &elsewhere) == 0;
+  // Called for the worker, asleep or not.
+  void avoid(int processor, pthread_t worker) {
+    if (!known_ || processor < 0 || processor == avoided_) return;
+    cpu_set_t others = allowed_;
+    CPU_CLR(static_cast<size_t>(processor), &others);
+    if (CPU_COUNT(&others) == 0) return;
+    if (pthread_setaffinity_np(worker, sizeof others, &others) == 0) avoided_ = processor;
   }
 
  private:
-  bool taken_ = false, moved_ = false;
-  cpu_set_t allowed_;  // of the worker, when it lay down
+  bool known_ = false;  // allowed_ is what the worker, which lies here, may use
+  int avoided_ = -1;
+  cpu_set_t allowed_;
 #else
-  void lie_down() {}
+  void lie_down(int) {}
   void get_up() {}
-  void move_from(int, std::thread&) {}
+  template <class Thread>
+  void avoid(int, Thread) {}
 #endif
 };
 
@@ -102,6 +108,7 @@ struct ThreadPool::State {
   std::atomic<Task> fn{nullptr};
   std::atomic<void*> context{nullptr};
   std::atomic<uint32_t> tasks{0};
+  std::atomic<int> caller{-1};                    // the processor it came from
   alignas(64) std::atomic<uint64_t> finished{0};  // tasks of this job that are done
   alignas(64) std::atomic<int> sleepers{0};
   std::atomic<bool> stop{false};
@@ -161,7 +168,7 @@ struct ThreadPool::State {
       if (!spin_until(called)) {
         std::unique_lock lock(mutex);
         Bed& bed = beds[static_cast<size_t>(worker) - 1];
-        bed.lie_down();
+        bed.lie_down(caller.load(std::memory_order_relaxed));
         sleepers.fetch_add(1, std::memory_order_seq_cst);
         wake.wait(lock, called);
         sleepers.fetch_sub(1, std::memory_order_seq_cst);
@@ -178,8 +185,8 @@ struct ThreadPool::State {
     if (sleepers.load(std::memory_order_seq_cst) == 0) return;
     {
       const std::lock_guard lock(mutex);
-      const int here = current_processor();
-      for (size_t i = 0; i < workers.size(); ++i) beds[i].move_from(here, workers[i]);
+      const int here = caller.load(std::memory_order_relaxed);
+      for (size_t i = 0; i < workers.size(); ++i) beds[i].avoid(here, workers[i].native_handle());
     }
     wake.notify_all();
   }
@@ -230,6 +237,7 @@ void ThreadPool::run(int64_t tasks, void (*fn)(void* context, int64_t task, int 
   s.fn.store(fn, std::memory_order_relaxed);
   s.context.store(context, std::memory_order_relaxed);
   s.tasks.store(static_cast<uint32_t>(tasks), std::memory_order_relaxed);
+  s.caller.store(current_processor(), std::memory_order_relaxed);
   s.finished.store(0, std::memory_order_relaxed);
   s.failed.store(false, std::memory_order_relaxed);
   const uint64_t epoch = (s.open.load(std::memory_order_relaxed) >> 32) + 1;
