@@ -72,12 +72,7 @@ void run_together(ThreadPool& pool, F&& each) {
   });
 }
 
-void test_wakes_elsewhere() {
-  cpu_set_t allowed;
-  if (pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2) {
-    std::printf("skipped a worker wakes on another processor: there is only one\n");
-    return;
-  }
+void test_wakes_elsewhere(const cpu_set_t& allowed) {
   ThreadPool pool(2);
   constexpr int kRounds = 40;
   int elsewhere = 0, free = 0;
@@ -183,8 +178,13 @@ int main() {
     test_nested(threads);
   }
 #if defined(__linux__)
-  test_wakes_elsewhere();
-  test_late_workers_stay_awake();
+  cpu_set_t allowed;
+  if (pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 1) {
+    test_wakes_elsewhere(allowed);
+    test_late_workers_stay_awake();
+  } else {
+    std::printf("skipped waking workers: there is one processor\n");
+  }
 #endif
   check_throws([] { ThreadPool pool(0); }, "ERR_THREADS", "found 0", "a pool without threads is refused");
   return finish();
