@@ -1,9 +1,10 @@
 /**
- * `npm run bench`: four benches under one name. Without one of the first three options it is the CPU's (cpu.ts).
+ * `npm run bench`: five benches under one name. Without one of these options it is the CPU's (cpu.ts).
  *
  *   --cuda-static   what is known of the GPU kernels without a GPU
  *   --cuda          the GPU at hand: conformance, correctness, and times beside the predicted ones
  *   --peers         other engines beside ours on the CPU, in turns
+ *   --loop          the engine's threads, the event loop and programs beside each other
  */
 import { errorMessage } from '../lib/errors.ts';
 
@@ -13,6 +14,7 @@ function chosen() {
   if (args.includes('--cuda-static')) return import('./cuda-static/index.ts');
   if (args.includes('--cuda')) return import('./cuda/index.ts');
   if (args.includes('--peers')) return import('./peers/index.ts');
+  if (args.includes('--loop')) return import('./loop/index.ts');
   return null;
 }
 

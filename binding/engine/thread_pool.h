@@ -1,5 +1,6 @@
 // A pool of worker threads for data-parallel loops. The calling thread takes part; tasks are handed out one by one from an
-// atomic counter, so a thread that is descheduled delays one task only. Workers spin for a few microseconds, then sleep.
+// atomic counter, so a thread that is descheduled delays one task only. Workers spin for 50 us, then sleep, and are woken on
+// another processor than the caller's.
 // One parallel_for at a time (the engine thread's); results must not depend on which worker runs a task.
 #pragma once
 

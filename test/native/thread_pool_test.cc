@@ -2,6 +2,12 @@
 // (cmake -DTOOLGRAD_SANITIZE=thread).
 #include "engine/thread_pool.h"
 
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
+#endif
+
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -52,6 +58,58 @@ void test_sleep_and_wake(int threads) {
   }
   check(complete, std::to_string(threads) + " threads: workers that went to sleep wake up for the next job");
 }
+
+#if defined(__linux__)
+// A job for all threads of the pool at once: no task ends before all have started (or after 20 s, the failure).
+template <class F>
+void run_together(ThreadPool& pool, F&& each) {
+  std::atomic<int> started{0};
+  pool.parallel_for(pool.threads(), [&](int64_t, int worker) {
+    each(worker);
+    started.fetch_add(1);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (started.load() < pool.threads() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  });
+}
+
+void test_wakes_elsewhere(const cpu_set_t& allowed) {
+  ThreadPool pool(2);
+  constexpr int kRounds = 40;
+  int elsewhere = 0, free = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));  // by then the worker sleeps
+    int processors[2] = {-1, -1};
+    cpu_set_t sets[2];
+    run_together(pool, [&](int worker) {
+      processors[worker] = sched_getcpu();
+      pthread_getaffinity_np(pthread_self(), sizeof sets[worker], &sets[worker]);
+    });
+    elsewhere += processors[0] != processors[1];
+    free += CPU_EQUAL(&sets[0], &allowed) && CPU_EQUAL(&sets[1], &allowed);
+  }
+  check(elsewhere >= kRounds * 3 / 4, "a worker wakes on another processor than the caller's: " +
+                                          std::to_string(elsewhere) + " of " + std::to_string(kRounds) + " times");
+  check(free == kRounds, "and may then use every processor again");
+}
+
+void test_late_workers_stay_awake() {
+  ThreadPool pool(2);
+  constexpr int kJobs = 2000;
+  rusage before{}, after{};
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  getrusage(RUSAGE_SELF, &before);
+  for (int job = 0; job < kJobs; ++job) {
+    pool.parallel_for(2, [](int64_t, int) {});  // over before a sleeping worker is awake
+    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(30);
+    while (std::chrono::steady_clock::now() < until) {
+    }
+  }
+  getrusage(RUSAGE_SELF, &after);
+  const long sleeps = after.ru_nvcsw - before.ru_nvcsw;
+  check(sleeps < kJobs / 4, "a worker that was too late for a job is awake for the next: it slept " +
+                                std::to_string(sleeps) + " times in " + std::to_string(kJobs) + " jobs");
+}
+#endif
 
 void test_uneven(int threads) {
   ThreadPool pool(threads);
@@ -119,6 +177,15 @@ int main() {
     test_exceptions(threads);
     test_nested(threads);
   }
+#if defined(__linux__)
+  cpu_set_t allowed;
+  if (pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 1) {
+    test_wakes_elsewhere(allowed);
+    test_late_workers_stay_awake();
+  } else {
+    std::printf("skipped waking workers: there is one processor\n");
+  }
+#endif
   check_throws([] { ThreadPool pool(0); }, "ERR_THREADS", "found 0", "a pool without threads is refused");
   return finish();
 }
