@@ -53,6 +53,15 @@ export function lastLevelCache(): number {
   return largest === 0 ? FALLBACK_CACHE : largest;
 }
 
+/** Whether instructions of the processor multiply bf16; false where the system does not tell. */
+export function multipliesBf16(cpuinfo = '/proc/cpuinfo'): boolean {
+  try {
+    return /\b(avx512_bf16|amx_bf16)\b/.test(readFileSync(cpuinfo, 'utf8'));
+  } catch {
+    return false; // not Linux: it only chooses whether peers run in bf16, too
+  }
+}
+
 /**
  * Both peaks on `threads` threads, the best of many short runs: on a machine that others use, too, a short run has the best
  * chance of being left alone.

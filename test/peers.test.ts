@@ -1,8 +1,9 @@
 /** The comparison with other engines: turns, ratios, absent peers, and that our side and the model files are what they say. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { multipliesBf16 } from '../bench/machine.ts';
 import { Absent, type Program, Subject } from '../bench/peers/conversation.ts';
 import { bytesOf, copiesOf, shapes } from '../bench/peers/gemm.ts';
 import { writeRandomGguf } from '../bench/peers/gguf.ts';
@@ -20,6 +21,7 @@ import { openLlama, ourRunner, torchRunner } from '../bench/peers/runners.ts';
 import { disturbance, extents, groupTable, productTable, workTable } from '../bench/peers/tables.ts';
 import { compareWork, modelShapes } from '../bench/peers/work.ts';
 import { loadModel } from '../lib/index.ts';
+import type { WeightDtype } from '../lib/model/engine.ts';
 
 const timed = (label: string, ours: boolean, ...seconds: number[]): Timed => ({
   ...{ label, ours, seconds, peak: ours ? 1e9 : 2e9, others: 0 },
@@ -67,10 +69,11 @@ test('every engine has one turn in each round, in one order, after all were prep
 
 test('the tables hold ours against the best peer, and leave out what was not measured', (t) => {
   const product = { group: 'dX', form: 'dX', T: 4, N: 5, K: 6, training: true } as const;
+  const fp32 = { dtype: 'float32', pack: false } as const;
   const engines = [
-    timed('ours fp32', true, 1e-6, 1e-6),
-    timed('A', false, 3e-6, 3e-6),
-    timed('B', false, 2e-6, 4e-6),
+    { ...timed('ours fp32', true, 1e-6, 1e-6), ...fp32 },
+    { ...timed('A', false, 3e-6, 3e-6), ...fp32 },
+    { ...timed('B', false, 2e-6, 4e-6), ...fp32 },
   ];
   t.is(extents({ ...product, timed: [] }), '4, 6, 5');
   t.is(extents({ ...product, form: 'dW', timed: [] }), '5, 6, 4');
@@ -78,13 +81,13 @@ test('the tables hold ours against the best peer, and leave out what was not mea
     productTable([{ ...product, timed: engines }])
       .split('\n')
       .at(-1),
-    '| dX 4, 6, 5 | 0.240 | 0.0800 | 0.0800 | 3.00 (3.00 – 3.00) |',
+    '| dX 4, 6, 5 | 0.240 | 0.0800 | 0.0800 | 3.00 (3.00 – 3.00) A |',
   );
   t.is(
     groupTable([{ ...product, timed: engines }])
       .split('\n')
       .at(-1),
-    '| dX: ours fp32 | 1 | 3.00 | 3.00 | 3.00 | 3.00 |',
+    '| dX: ours fp32 / fp32 peers | 1 | 3.00 | 3.00 | 3.00 | 3.00 |',
   );
   const alone = productTable([{ ...product, timed: engines.slice(0, 1) }]);
   t.false(alone.includes('best'));
@@ -96,6 +99,62 @@ test('the tables hold ours against the best peer, and leave out what was not mea
   t.regex(works.at(-3)!, /^\| prefill \| ours fp32 \| 1\.00 µs .*\| {2}\| 1\.00 GB \| {2}\|$/);
   t.is(disturbance(engines), null);
   t.regex(disturbance([{ ...engines[0]!, others: 1.5 }, engines[1]!])!, /1 of 2 .*at most 1\.50/);
+});
+
+test('products in bf16 are held against peers in bf16, packing against packing, and against those in fp32', (t) => {
+  const product = { group: 'dX', form: 'dX', T: 4, N: 5, K: 6, training: true } as const;
+  const engine = (label: string, ours: boolean, dtype: WeightDtype, pack: boolean, seconds: number) => ({
+    ...timed(label, ours, seconds, seconds),
+    ...{ dtype, pack },
+  });
+  const all = [
+    engine('ours fp32', true, 'float32', false, 2e-6),
+    engine('ours bf16', true, 'bfloat16', false, 1e-6),
+    engine('ours bf16 + packing', true, 'bfloat16', true, 2e-6),
+    engine('A', false, 'float32', false, 4e-6),
+    engine('A bf16', false, 'bfloat16', false, 3e-6),
+    engine('A bf16 + packing', false, 'bfloat16', true, 5e-6),
+  ];
+  const [header, , ...rows] = productTable([{ ...product, timed: all }]).split('\n');
+  t.true(
+    header!.endsWith(
+      'ours fp32 / fp32 peers, best | ours bf16 / bf16 peers, best | ours bf16 / fp32 peers, best |',
+    ),
+  );
+  const ratio = (value: string, peer: string) => `${value} (${value} – ${value}) ${peer}`;
+  t.is(rows.length, 1);
+  t.true(rows[0]!.endsWith(`| ${ratio('2.00', 'A')} | ${ratio('3.00', 'A bf16')} | ${ratio('4.00', 'A')} |`));
+  t.deepEqual(
+    groupTable([{ ...product, timed: all }])
+      .split('\n')
+      .slice(2),
+    [
+      '| dX: ours fp32 / fp32 peers | 1 | 2.00 | 2.00 | 2.00 |  |  |',
+      '| dX: ours bf16 / bf16 peers | 1 | 3.00 | 3.00 |  | 3.00 |  |',
+      '| dX: ours bf16 / fp32 peers | 1 | 4.00 | 4.00 | 4.00 |  |  |',
+      '| dX: ours bf16 + packing / bf16 peers | 1 | 2.50 | 2.50 |  |  | 2.50 |',
+      '| dX: ours bf16 + packing / fp32 peers | 1 | 2.00 | 2.00 | 2.00 |  |  |',
+    ],
+  );
+  // Without the library: nothing stands in its place.
+  const fp32Only = all.filter(({ label }) => !label.startsWith('A bf16'));
+  t.false(groupTable([{ ...product, timed: fp32Only }]).includes('bf16 peers'));
+});
+
+test('peers run in bf16, too, where the processor multiplies it', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'toolgrad-peers-test-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'cpuinfo');
+  for (const [flags, expected] of [
+    ['avx512f avx512_bf16 amx_tile', true],
+    ['avx512f amx_bf16', true],
+    ['avx2 avx512f avx512_vnni', false],
+  ] as const) {
+    writeFileSync(file, `processor\t: 0\nflags\t\t: fpu ${flags} sse\n`);
+    t.is(multipliesBf16(file), expected, flags);
+  }
+  t.false(multipliesBf16(join(folder, 'none')));
+  t.throws(() => readOptions(['--peers', '--peer-bf16']), { message: /peer-bf16/ });
 });
 
 const node = (script: string): Program => ({ command: process.execPath, args: ['-e', script] });
@@ -149,6 +208,7 @@ test('our side does the work through the public API, beside a peer and without t
   const echo = node(peer('console.log(JSON.stringify({ seconds: 1e-3, peak: 1e6 }))'));
   const runners = [
     ourRunner('small', 'bfloat16', 1),
+    ourRunner('small', 'bfloat16', 1, 'selective'),
     { label: 'fp32', ours: false, program: echo },
     { label: 'fp32', ours: false, program: node('console.error("not here"); process.exit(77)') },
   ];
@@ -162,10 +222,10 @@ test('our side does the work through the public API, beside a peer and without t
     const { compared, details, skipped } = await compareWork('small', work, runners, 2);
     t.deepEqual(
       compared.timed.map(({ label }) => label),
-      ['ours bf16', 'Echo fp32'],
+      ['ours bf16', 'ours bf16, recompute selective', 'Echo fp32'],
     );
     t.true(compared.timed.every(({ seconds, peak: bytes }) => seconds.length === 2 && bytes > 0));
-    t.true(compared.timed[0]!.seconds.every((seconds) => seconds > 0 && seconds < 60));
+    for (const { seconds } of compared.timed) t.true(seconds.every((each) => each > 0 && each < 60));
     t.deepEqual([details, skipped], [['Echo: a test'], ['not here']]);
   }
 });
@@ -201,7 +261,7 @@ test('shapes and options are what the documentation says', (t) => {
   const [row] = all;
   t.true(copiesOf(row!, 4) > 1 && copiesOf({ ...row!, T: 64 }, 4) === 1);
   const square = { group: 'dX', form: 'dX', T: 100, N: 100, K: 100, training: true } as const;
-  t.is(bytesOf(square, 7), 4 * 1e4 * (7 * 3 + 2 + 2));
+  t.is(bytesOf(square, 9), 4 * 1e4 * (9 * 3 + 2 + 3 + 2));
   t.deepEqual(readOptions(['--peers']).parts, ['gemm', 'training', 'decode', 'llama']);
   const some = readOptions(['--peers', 'llama', 'gemm', '--runs', '7', '--blis', '/b.so', '--threads', '3']);
   t.like(some, { parts: ['gemm', 'llama'], rounds: 7, threads: 3, paths: { blis: '/b.so' } });

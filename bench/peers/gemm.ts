@@ -1,7 +1,9 @@
 /**
- * Matrix products beside OpenBLAS, oneDNN and BLIS, each in a process of its own. Peers compute in fp32; ours with fp32 and
- * with bf16 weights, which are laid out once, as the engine does; "+ packing" lays them out anew for every product.
+ * Matrix products beside OpenBLAS, oneDNN and BLIS in fp32 and oneDNN in bf16, each in a process of its own. Weights are laid
+ * out once, as the engine does, ours and oneDNN's in bf16; "+ packing" lays them out anew for every product. All get fp32
+ * numbers: with bf16 weights, rounding activations and gradients is part of the product.
  */
+import type { WeightDtype } from '../../lib/model/engine.ts';
 import { lastLevelCache } from '../machine.ts';
 import { Absent, type Program, Subject } from './conversation.ts';
 import { type Contender, type Timed, takeTurns } from './interleave.ts';
@@ -19,8 +21,16 @@ export interface Shape {
   readonly training: boolean;
 }
 
+/** What the product is of, and whether it counts the layout of its weights. */
+interface Variant {
+  readonly dtype: WeightDtype;
+  readonly pack: boolean;
+}
+
+export interface TimedProduct extends Timed, Variant {}
+
 export interface ComparedProduct extends Shape {
-  readonly timed: readonly Timed[];
+  readonly timed: readonly TimedProduct[];
 }
 
 /** [T, N, K] of the layers of SmolLM2-135M, Qwen2.5-0.5B and a model 256 wide. */
@@ -94,19 +104,25 @@ export function bytesOf(shape: Shape, engines: number): number {
   const [left, right] = [T * (form === 'forward' ? K : N), form === 'dW' ? T * K : N * K];
   const result = form === 'dW' ? N * K : T * (form === 'forward' ? N : K);
   const held = left + (form === 'dW' ? 1 : copiesOf(shape, 4)) * right + result;
-  // What an engine is given is there twice while it prepares; two of ours keep the weights that they pack.
-  return 4 * (engines * held + (left + right) + (shape.training ? 2 * right : 0));
+  // What an engine is given is there twice while it prepares; three keep the weights that they pack, two the rounded operands.
+  return 4 * (engines * held + (left + right) + (shape.training ? 3 * right : 0)) + 2 * 2 * (left + right);
 }
 
-export const libraries = ['openblas', 'onednn', 'blis'] as const;
-export type LibraryName = (typeof libraries)[number];
+export type LibraryName = 'openblas' | 'onednn' | 'blis';
 
-interface Engine {
+/** What gemm_peers calls them, and the library that each is in. OpenBLAS as distributions build it has no bf16, BLIS none at all. */
+const peers: readonly (Variant & { readonly engine: string; readonly library: LibraryName })[] = [
+  { engine: 'openblas', library: 'openblas', dtype: 'float32', pack: false },
+  { engine: 'onednn', library: 'onednn', dtype: 'float32', pack: false },
+  { engine: 'blis', library: 'blis', dtype: 'float32', pack: false },
+  { engine: 'onednn-bf16', library: 'onednn', dtype: 'bfloat16', pack: false },
+  { engine: 'onednn-bf16', library: 'onednn', dtype: 'bfloat16', pack: true },
+];
+
+interface Engine extends Variant {
   readonly subject: Subject;
   readonly label: string;
   readonly ours: boolean;
-  readonly dtype: 'float32' | 'bfloat16';
-  readonly pack: boolean;
 }
 
 export interface Engines {
@@ -125,7 +141,7 @@ function program(executable: string, engine: string, threads: number, library?: 
   return { command: executable, args, environment };
 }
 
-/** Starts ours, once for each of its variants, and every library that is here; `paths` names other files than the usual ones. */
+/** Starts ours and every library that is here, once for each variant; `paths` names other files than the usual ones. */
 export async function startEngines(
   executable: string,
   threads: number,
@@ -138,13 +154,14 @@ export async function startEngines(
       const subject = await Subject.start(program(executable, 'ours', threads));
       all.push({ subject, ours: true, ...variant });
     }
-    for (const name of libraries) {
+    for (const { engine, library, dtype, pack } of peers) {
       try {
-        const subject = await Subject.start(program(executable, name, threads, paths[name]));
-        all.push({ subject, ours: false, label: subject.name, dtype: 'float32', pack: false });
+        const subject = await Subject.start(program(executable, engine, threads, paths[library]));
+        const label = pack ? `${subject.name} + packing` : subject.name;
+        all.push({ subject, ours: false, label, dtype, pack });
       } catch (error) {
         if (!(error instanceof Absent)) throw error;
-        absent.push(`${name}: not compared with, ${error.message}`);
+        if (!pack) absent.push(`${engine}: not compared with, ${error.message}`);
       }
     }
   } catch (error) {
@@ -158,19 +175,22 @@ export async function stopEngines({ all }: Engines): Promise<void> {
   await Promise.all(all.map(({ subject }) => subject.close()));
 }
 
-/** Times one product with every engine that differs in it: a weight gradient is fp32 whatever the weights are. */
+/** Times one product with every engine; the layout of weights is counted, too, where training makes one. */
 export async function compareProduct(
   { all }: Engines,
   shape: Shape,
   rounds: number,
 ): Promise<ComparedProduct> {
   const { form, T, N, K, training } = shape;
-  const contenders = all
-    .filter(({ pack, dtype }) => (training || !pack) && (form !== 'dW' || (dtype === 'float32' && !pack)))
-    .map(({ subject, label, ours, dtype, pack }): Contender => {
-      const copies = copiesOf(shape, dtype === 'float32' ? 4 : 2);
-      const prepare = `prepare ${form} ${T} ${N} ${K} ${dtype} ${Number(pack)} ${copies}`;
-      return { subject, label, ours, prepare, run: `run ${TURN}` };
-    });
-  return { ...shape, timed: await takeTurns(contenders, rounds) };
+  const engines = all.filter(({ pack }) => training || !pack);
+  const contenders = engines.map(({ subject, label, ours, dtype, pack }): Contender => {
+    const copies = copiesOf(shape, dtype === 'float32' ? 4 : 2);
+    const prepare = `prepare ${form} ${T} ${N} ${K} ${dtype} ${Number(pack)} ${copies}`;
+    return { subject, label, ours, prepare, run: `run ${TURN}` };
+  });
+  const timed = await takeTurns(contenders, rounds);
+  return {
+    ...shape,
+    timed: timed.map((one, i) => ({ ...one, dtype: engines[i]!.dtype, pack: engines[i]!.pack })),
+  };
 }

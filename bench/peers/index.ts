@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { availableMemory } from '../../lib/model/memory.ts';
 import { defaultThreads, positiveInteger } from '../../lib/model/threads.ts';
 import { call, root } from '../cuda-static/tools.ts';
-import { describeMachine } from '../machine.ts';
+import { describeMachine, multipliesBf16 } from '../machine.ts';
 import { quantile } from '../measure.ts';
 import { machineLines, time } from '../report.ts';
 import { Absent } from './conversation.ts';
@@ -22,7 +22,8 @@ import { type ComparedWork, compareWork, describe, type Runner, type Work } from
 export const usage = `npm run bench -- --peers [part …] [options]
 
   part           gemm: matrix products beside OpenBLAS, oneDNN and BLIS
-                 training, decode: whole models beside PyTorch
+                 training, decode: whole models beside PyTorch; in bfloat16, too, where the
+                 processor multiplies it (avx512_bf16 or amx_bf16 in /proc/cpuinfo)
                  llama: prefill and decoding beside llama.cpp
                  grpo: a step of reinforcement learning beside TRL; minutes a round
                  (default: all but grpo)
@@ -32,7 +33,6 @@ export const usage = `npm run bench -- --peers [part …] [options]
   --openblas PATH, --onednn PATH, --blis PATH
                  other files of these libraries than the usual ones
   --python PATH  an interpreter that has PyTorch (default python3)
-  --peer-bf16    PyTorch in bfloat16, too; slow where the processor has no instructions for it
   --llama PATH   llama.cpp's sources; --llama-libraries DIR, what was built of them (default PATH/build/bin)
   --json FILE    also write the seconds of every round
 `;
@@ -63,7 +63,6 @@ export function readOptions(args: readonly string[]) {
       onednn: { type: 'string' },
       blis: { type: 'string' },
       python: { type: 'string', default: 'python3' },
-      'peer-bf16': { type: 'boolean', default: false },
       llama: { type: 'string' },
       'llama-libraries': { type: 'string' },
       json: { type: 'string' },
@@ -119,7 +118,7 @@ async function gemm({ threads, paths, rounds, quick }: Options): Promise<Found> 
       products.push(await compareProduct(engines, shape, rounds));
     }
     const who = engines.all
-      .filter(({ ours }) => !ours)
+      .filter(({ ours, pack }) => !ours && !pack)
       .map(({ subject }) => `${subject.name}: ${subject.detail}`);
     const text = [
       ...who,
@@ -161,19 +160,23 @@ async function compareAll(
   return { text, timed, results: { engines: [...details], works: compared }, skipped: [...skipped] };
 }
 
-function besideTorch(options: Options, works: readonly Work[]): Promise<Found> {
+async function besideTorch(options: Options, works: readonly Work[]): Promise<Found> {
   const { quick, threads, python } = options;
-  const runners = (size: string) => [
+  const bf16 = multipliesBf16();
+  const runners = (size: string, { kind }: Work) => [
     ...dtypes.map((dtype) => ourRunner(size, dtype, threads)),
+    ...(kind === 'train' ? [ourRunner(size, 'bfloat16', threads, 'selective')] : []),
     ...dtypes
-      .filter((dtype) => dtype === 'float32' || options['peer-bf16'])
+      .filter((dtype) => dtype === 'float32' || bf16)
       .map((dtype) => torchRunner(python, size, dtype, threads)),
   ];
   const chosen = quick ? ['small'] : ['small', 'smollm2'];
-  return compareAll(
+  const found = await compareAll(
     options,
-    chosen.flatMap((size) => works.map((work) => ({ size, work, runners: () => runners(size) }))),
+    chosen.flatMap((size) => works.map((work) => ({ size, work, runners: () => runners(size, work) }))),
   );
+  const slow = 'PyTorch bf16: not compared with, this processor has neither avx512_bf16 nor amx_bf16';
+  return bf16 ? found : { ...found, skipped: [...found.skipped, slow] };
 }
 
 /** The types of llama.cpp's files; a model of half a billion weights is compared in 16 bits only. */

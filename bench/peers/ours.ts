@@ -1,12 +1,12 @@
 /**
  * Our side of the models' comparison, a subject (conversation.ts) that goes through the public API alone:
- * `ours.ts SIZE DTYPE THREADS`. Requests: prepare train SEQUENCES LENGTH | prefill LENGTH | decode BATCH PROMPT STEPS |
+ * `ours.ts SIZE DTYPE THREADS RECOMPUTE`. Requests: prepare train SEQUENCES LENGTH | prefill LENGTH | decode BATCH PROMPT STEPS |
  * grpo PROMPTS GROUP PROMPT TOKENS; run (of decode: the prompts are not timed, the answer is about one step); release.
  */
 import { createInterface } from 'node:readline';
 import { createModel, type Model } from '../../lib/index.ts';
 import type { ModelConfig } from '../../lib/model/config.ts';
-import type { StepRow, WeightDtype } from '../../lib/model/engine.ts';
+import { recomputeLevels, type StepRow, type WeightDtype } from '../../lib/model/engine.ts';
 import { wallSeconds } from '../measure.ts';
 import { grpo } from './ours-grpo.ts';
 import { modelShapes } from './work.ts';
@@ -91,16 +91,19 @@ function decode(model: Model, batch: number, prompt: number, steps: number): Pre
   };
 }
 
-const [size = '', dtype = '', threads = ''] = process.argv.slice(2);
+const [size = '', dtype = '', threads = '', level = ''] = process.argv.slice(2);
 const config = modelShapes[size];
-if (config === undefined || (dtype !== 'float32' && dtype !== 'bfloat16'))
-  throw new RangeError(`Expected ours.ts SIZE DTYPE THREADS but received ${process.argv.slice(2).join(' ')}`);
+const recompute = recomputeLevels.find((each) => each === level);
+if (config === undefined || (dtype !== 'float32' && dtype !== 'bfloat16') || recompute === undefined)
+  throw new RangeError(
+    `Expected ours.ts SIZE DTYPE THREADS RECOMPUTE but received ${process.argv.slice(2).join(' ')}`,
+  );
 
 async function prepare(words: readonly string[], dtype: WeightDtype): Promise<Prepared> {
   const [kind = '', ...rest] = words;
   const [a = 0, b = 0, c = 0, d = 0] = rest.map(Number);
   const open = (trainable: boolean) =>
-    createModel(config!, { dtype, trainable, threads: Number(threads), seed: 1n });
+    createModel(config!, { dtype, trainable, recompute: recompute!, threads: Number(threads), seed: 1n });
   switch (kind) {
     case 'train':
       return training(await open(true), a, b);

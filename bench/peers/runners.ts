@@ -2,18 +2,27 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { WeightDtype } from '../../lib/model/engine.ts';
+import type { Recompute, WeightDtype } from '../../lib/model/engine.ts';
 import { call, root } from '../cuda-static/tools.ts';
 import { Absent } from './conversation.ts';
 import { type WeightType, writeRandomGguf } from './gguf.ts';
-import { modelShapes, type Runner } from './work.ts';
+import { modelShapes, type Runner, shortName } from './work.ts';
 
-const shortName = (dtype: WeightDtype) => (dtype === 'float32' ? 'fp32' : 'bf16');
-
-export function ourRunner(size: string, dtype: WeightDtype, threads: number): Runner {
+/** Ours; `recompute`: what training passes compute again instead of keeping it. */
+export function ourRunner(
+  size: string,
+  dtype: WeightDtype,
+  threads: number,
+  recompute: Recompute = 'none',
+): Runner {
   const script = join(root, 'bench', 'peers', 'ours.ts');
-  const program = { command: process.execPath, args: ['--import=tsx', script, size, dtype, String(threads)] };
-  return { label: `ours ${shortName(dtype)}`, ours: true, program };
+  const args = ['--import=tsx', script, size, dtype, String(threads), recompute];
+  const kept = recompute === 'none' ? '' : `, recompute ${recompute}`;
+  return {
+    label: `ours ${shortName(dtype)}${kept}`,
+    ours: true,
+    program: { command: process.execPath, args },
+  };
 }
 
 /** A script that takes shape, type and threads. */

@@ -1,9 +1,10 @@
 /** What the comparison found, as Markdown tables. Every ratio is ours over the peer in speed: above 1 we were faster. */
+import type { WeightDtype } from '../../lib/model/engine.ts';
 import { quantile, type Summary, summarise } from '../measure.ts';
 import { count, time } from '../report.ts';
-import type { ComparedProduct } from './gemm.ts';
+import type { ComparedProduct, TimedProduct } from './gemm.ts';
 import { bestPeer, geometricMean, ratioOf, type Timed } from './interleave.ts';
-import type { ComparedWork } from './work.ts';
+import { type ComparedWork, shortName } from './work.ts';
 
 export const table = (header: readonly string[], rows: readonly (readonly string[])[]) =>
   [header, header.map((_, i) => (i === 0 ? '---' : '--:')), ...rows]
@@ -26,57 +27,75 @@ export function extents({ form, T, N, K }: ComparedProduct): string {
   return `${m}, ${n}, ${k}`;
 }
 
+/** One of ours and the peers that it is held against: those of its own type and, with bf16, those of fp32, too. */
+interface Comparison {
+  readonly ours: TimedProduct;
+  readonly peers: readonly TimedProduct[];
+  readonly dtype: WeightDtype;
+}
+
+function comparisonsOf({ timed }: ComparedProduct): Comparison[] {
+  // fp32 peers take weights as they are: what they lay out is in their time anyway.
+  const fits = (one: TimedProduct, peer: TimedProduct) =>
+    !peer.ours && (peer.dtype === 'float32' || peer.pack === one.pack);
+  return timed
+    .filter(({ ours }) => ours)
+    .flatMap((ours) =>
+      (ours.dtype === 'float32' ? (['float32'] as const) : (['bfloat16', 'float32'] as const))
+        .map((dtype) => ({
+          ...{ ours, dtype },
+          peers: timed.filter((peer) => peer.dtype === dtype && fits(ours, peer)),
+        }))
+        .filter(({ peers }) => peers.length > 0),
+    );
+}
+
+/** Of several comparisons: which stands in which column or row. */
+const titleOf = ({ ours, dtype }: Comparison) => `${ours.label} / ${shortName(dtype)} peers`;
+
 export function productTable(products: readonly ComparedProduct[]): string {
-  const [ours, peers] = [labelsOf(products, true), labelsOf(products, false)];
+  const labels = [...labelsOf(products, true), ...labelsOf(products, false)];
   // With the packing counted: in the groups' table, which is narrow enough.
-  const compared = peers.length === 0 ? [] : ours.filter((label) => !label.includes('packing'));
+  const compared = unique(
+    products.flatMap((product) =>
+      comparisonsOf(product)
+        .filter(({ ours }) => !ours.pack)
+        .map(titleOf),
+    ),
+  );
   const rows = products.map((product) => {
     const { form, T, N, K, timed } = product;
-    const find = (label: string) => timed.find((one) => one.label === label);
-    const rate = (label: string) => {
-      const one = find(label);
+    const rates = labels.map((label) => {
+      const one = timed.find((each) => each.label === label);
       return one === undefined ? '' : ((2 * T * N * K) / median(one) / 1e9).toPrecision(3);
-    };
-    const peer = bestPeer(timed);
-    const ratio = (label: string) => {
-      const one = find(label);
-      return one === undefined || peer === null ? '' : ratioText(ratioOf(one, peer));
-    };
-    return [`${form} ${extents(product)}`, ...ours.map(rate), ...peers.map(rate), ...compared.map(ratio)];
+    });
+    const comparisons = comparisonsOf(product);
+    const ratios = compared.map((title) => {
+      const one = comparisons.find((each) => titleOf(each) === title);
+      const peer = one && bestPeer(one.peers);
+      return one && peer ? `${ratioText(ratioOf(one.ours, peer))} ${peer.label}` : '';
+    });
+    return [`${form} ${extents(product)}`, ...rates, ...ratios];
   });
-  return table(
-    ['GFLOP/s, median: M, N, K', ...ours, ...peers, ...compared.map((label) => `${label} / best`)],
-    rows,
-  );
+  return table(['GFLOP/s, median: M, N, K', ...labels, ...compared.map((title) => `${title}, best`)], rows);
 }
 
 /** Geometric means over a group's shapes of the median ratios; the least of them is of those over the best peer. */
 export function groupTable(products: readonly ComparedProduct[]): string {
-  const [ours, peers] = [labelsOf(products, true), labelsOf(products, false)];
+  const peers = labelsOf(products, false);
   const rows = unique(products.map(({ group }) => group)).flatMap((group) => {
-    const members = products.filter((product) => product.group === group);
-    return ours.flatMap((label) => {
-      const ratios = (peerOf: (timed: readonly Timed[]) => Timed | null | undefined) =>
-        members.flatMap(({ timed }) => {
-          const [one, peer] = [timed.find((each) => each.label === label), peerOf(timed)];
-          return one === undefined || peer === null || peer === undefined ? [] : [ratioOf(one, peer).median];
-        });
-      const overBest = ratios(bestPeer);
-      if (overBest.length === 0) return [];
-      const mean = (values: readonly number[]) =>
-        values.length === 0 ? '' : geometricMean(values).toFixed(2);
-      const each = peers.map((name) => mean(ratios((timed) => timed.find((one) => one.label === name))));
-      return [
-        [
-          ...[
-            `${group}: ${label}`,
-            String(overBest.length),
-            mean(overBest),
-            Math.min(...overBest).toFixed(2),
-          ],
-          ...each,
-        ],
-      ];
+    const all = products.filter((product) => product.group === group).flatMap(comparisonsOf);
+    return unique(all.map(titleOf)).map((title) => {
+      const members = all.filter((one) => titleOf(one) === title);
+      const overBest = members.map(({ ours, peers }) => ratioOf(ours, bestPeer(peers)!).median);
+      const each = peers.map((label) => {
+        const ratios = members.flatMap(({ ours, peers }) =>
+          peers.filter((peer) => peer.label === label).map((peer) => ratioOf(ours, peer).median),
+        );
+        return ratios.length === 0 ? '' : geometricMean(ratios).toFixed(2);
+      });
+      const [mean, least] = [geometricMean(overBest), Math.min(...overBest)];
+      return [`${group}: ${title}`, String(members.length), mean.toFixed(2), least.toFixed(2), ...each];
     });
   });
   const header = ['geometric mean of ours / peer', 'shapes', 'best of them', 'least', ...peers];

@@ -3,6 +3,7 @@
  * each piece of work, so that its peak memory is that of this work.
  */
 import type { ModelConfig } from '../../lib/model/config.ts';
+import type { WeightDtype } from '../../lib/model/engine.ts';
 import { sizes } from '../case.ts';
 import { Absent, type Program, Subject } from './conversation.ts';
 import { type Contender, type Timed, takeTurns } from './interleave.ts';
@@ -74,6 +75,8 @@ export function describe(size: string, work: Work): { name: string; tokens: numb
     }
   }
 }
+
+export const shortName = (dtype: WeightDtype) => (dtype === 'float32' ? 'fp32' : 'bf16');
 
 /** Who takes part, and how its process is started. */
 export interface Runner {

@@ -27,6 +27,8 @@ std::unique_ptr<Engine> make_ours(int threads);
 /// The first library that loads: `path`, or the usual names where that is empty. Null, with the reason, when there is none.
 std::unique_ptr<Engine> make_openblas(const std::string& path, int threads, std::string* reason);
 std::unique_ptr<Engine> make_onednn(const std::string& path, int threads, std::string* reason);
+/// bf16 by bf16; null, too, where the library has no kernel for that on this processor.
+std::unique_ptr<Engine> make_onednn_bf16(const std::string& path, int threads, std::string* reason);
 std::unique_ptr<Engine> make_blis(const std::string& path, int threads, std::string* reason);
 
 }  // namespace toolgrad::bench

@@ -1,11 +1,9 @@
-// OpenBLAS, BLIS and oneDNN by their C interfaces, loaded at run time: neither headers nor libraries are needed to build. Each
+// OpenBLAS, BLIS and oneDNN in fp32 by their C interfaces, loaded at run time: neither headers nor libraries are needed to build. Each
 // gets the call that suits it best: a row goes through OpenBLAS's gemv, not its gemm; weight gradients are added in place.
-#include <dlfcn.h>
-
-#include <initializer_list>
-
 #include "engine.h"
 #include "engine/error.h"
+#include "library.h"
+#include "onednn.h"
 
 namespace toolgrad::bench {
 
@@ -29,49 +27,6 @@ struct Gemm {
   int64_t lda, ldb;
   bool add;
   float* c;
-};
-
-class Library {
- public:
-  static std::unique_ptr<Library> open(const std::string& path, std::initializer_list<const char*> names,
-                                       std::string* reason) {
-    std::string said;
-    const auto attempt = [&](const char* name) -> std::unique_ptr<Library> {
-      void* handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-      if (handle != nullptr) return std::unique_ptr<Library>(new Library(handle));
-      said += (said.empty() ? "" : "; ") + std::string(dlerror());
-      return nullptr;
-    };
-    if (!path.empty()) {
-      if (auto library = attempt(path.c_str())) return library;
-    } else {
-      for (const char* name : names)
-        if (auto library = attempt(name)) return library;
-    }
-    *reason = said;
-    return nullptr;
-  }
-  // Never closed: its threads may still run.
-
-  template <class F>
-  F find(const char* name) const {
-    return reinterpret_cast<F>(dlsym(handle_, name));
-  }
-  template <class F>
-  F need(const char* name) const {
-    const F found = find<F>(name);
-    if (found == nullptr) throw Error("ERR_PEER", std::string("the library lacks ") + name);
-    return found;
-  }
-  /// The file that `symbol` is in.
-  static std::string file(const void* symbol) {
-    Dl_info info{};
-    return dladdr(symbol, &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "?";
-  }
-
- private:
-  explicit Library(void* handle) : handle_(handle) {}
-  void* handle_;
 };
 
 class Peer : public Engine {
@@ -177,13 +132,9 @@ std::unique_ptr<Engine> make_openblas(const std::string& path, int threads, std:
 std::unique_ptr<Engine> make_onednn(const std::string& path, int /*threads: OMP_NUM_THREADS*/, std::string* reason) {
   const auto library = Library::open(path, {"libdnnl.so.3", "libdnnl.so.2", "libdnnl.so"}, reason);
   if (library == nullptr) return nullptr;
-  struct Version {
-    int major, minor, patch;
-  };
-  const Version* version = library->need<const Version* (*)()>("dnnl_version")();
   const auto gemm = library->need<DnnlGemm>("dnnl_sgemm");
-  const std::string detail = std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
-                             std::to_string(version->patch) + "; " + Library::file(reinterpret_cast<const void*>(gemm));
+  const std::string detail =
+      onednn_version(*library).text() + "; " + Library::file(reinterpret_cast<const void*>(gemm));
   return std::make_unique<OneDnn>(detail, gemm);
 }
 

@@ -6,7 +6,7 @@
 //                                             shorter the first is not counted. peak: most bytes resident so far
 //   release                                   {}
 //
-// ENGINE: ours, openblas, onednn, blis. A failed request answers {"error":…}. 77: the library is not here, why is on standard
+// ENGINE: ours, openblas, onednn, onednn-bf16, blis. A failed request answers {"error":…}. 77: the library is not here, why is on standard
 // error; 2: misuse.
 #include <sys/resource.h>
 
@@ -128,9 +128,11 @@ int main_of(int argc, char** argv) {
   if (which == "ours") engine = make_ours(threads);
   if (which == "openblas") engine = make_openblas(path, threads, &reason);
   if (which == "onednn") engine = make_onednn(path, threads, &reason);
+  if (which == "onednn-bf16") engine = make_onednn_bf16(path, threads, &reason);
   if (which == "blis") engine = make_blis(path, threads, &reason);
   if (engine != nullptr) return serve(*engine);
-  if (reason.empty()) throw Error("ERR_INVALID_ARG", "Expected ours, openblas, onednn or blis but received " + which);
+  if (reason.empty())
+    throw Error("ERR_INVALID_ARG", "Expected ours, openblas, onednn, onednn-bf16 or blis but received " + which);
   std::fprintf(stderr, "%s\n", reason.c_str());
   return kAbsent;
 }

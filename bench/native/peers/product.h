@@ -21,8 +21,8 @@ Form form_from_name(const std::string&);  // "forward" | "dX" | "dW"; else Error
 struct Product {
   Form form;
   int64_t T, N, K;
-  DType dtype;  // of our weights; with bf16 all operands are rounded to it. Peers have fp32
-  bool pack;    // ours: lay the weights out anew for every product
+  DType dtype;  // with bf16 all operands are rounded to it
+  bool pack;    // lay the weights out anew for every product, where the engine has a layout of its own
   int copies;   // weights to go round, so that few rows find none of them in a cache
 
   int64_t outputs() const { return form == Form::kWeight ? N * K : T * (form == Form::kForward ? N : K); }
