@@ -215,6 +215,9 @@ void run_strips(int64_t rows, int panels, const TileArgs<A, B>& t) {
     TileArgs<A, B> strip = t;
     strip.a += first * (kRows == Rows::kTogether ? 1 : t.a_stride);
     strip.c += first * t.c_row;
+    // The sums of the next strip come from far: ask for them now.
+    for (int64_t r = last; r < rows * (s + 2) / strips && s + 1 < strips; ++r)
+      for (int p = 0; p < panels; ++p) __builtin_prefetch(t.c + r * t.c_row + p * t.c_panel, 1, 3);
     if (kRows == Rows::kApartAhead && s > 0)
       run_tile<Rows::kApart>(height, panels, strip);
     else
