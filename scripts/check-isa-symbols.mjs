@@ -16,7 +16,7 @@ let objects = 0;
 let symbols = 0;
 const strays = [];
 
-for (const isa of ['avx2', 'avx512']) {
+for (const isa of ['avx2', 'avx512', 'avx512bf16']) {
   const folder = join(build, 'CMakeFiles', `kernels_${isa}.dir`);
   if (!existsSync(folder)) continue;
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>

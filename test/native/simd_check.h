@@ -100,7 +100,7 @@ _Pragma(TOOLGRAD_TEST_TARGET)
           name + ": log of 1, 0, infinity, negative numbers and NaN");
 
     // Every bf16 value widens exactly; rounding agrees with the scalar definition on edge patterns.
-    bool widens = true, rounds = true, partial = true, sums = true;
+    bool widens = true, rounds = true, widened = true, flushes = true, partial = true, sums = true;
     for (uint32_t base = 0; base < 65536; base += kLanes) {
       uint16_t halves[kLanes], back[kLanes];
       float expected[kLanes];
@@ -114,9 +114,19 @@ _Pragma(TOOLGRAD_TEST_TARGET)
         for (int i = 0; i < kLanes; ++i) {
           rounds = rounds && back[i] == f32_to_bf16(values[i]) && round_bf16(values[i]) == back[i];
         }
+        float rounded[kLanes], flushed[kLanes];
+        for (int i = 0; i < kLanes; ++i) {
+          const uint32_t bits = bits_of(values[i]);
+          rounded[i] = bf16_to_f32(back[i]);
+          flushed[i] = (bits & 0x7f800000u) == 0 ? from_bits(bits & 0x80000000u) : values[i];
+        }
+        widened = widened && lanes_equal(round_to_bf16(load(values)), rounded);
+        flushes = flushes && lanes_equal(zero_subnormals(load(values)), flushed);
       }
     }
     check(widens, name + ": every bf16 pattern widens to the same fp32 bits");
+    check(widened, name + ": rounding to bf16 in place gives the same numbers");
+    check(flushes, name + ": subnormal numbers become zero of their sign, others stay");
     check(rounds, name + ": fp32 rounds to bf16 as the scalar definition does, NaN and overflow included");
 
     for (int n = 0; n <= kLanes; ++n) {
