@@ -32,6 +32,7 @@ if sys.argv[2] != "float32" or shape["qkvBias"]:
     sys.exit(f"expected a Llama shape in float32 but received {sys.argv[1:3]}")
 torch.set_num_threads(int(sys.argv[3]))
 torch.manual_seed(1)
+padding = shape["vocabSize"] - 1  # a zero row of the embedding: at the start of a prompt its gradient has no bounds
 folder = tempfile.mkdtemp()
 
 
@@ -75,7 +76,7 @@ def tokenizer():
     words = {str(i): i for i in range(shape["vocabSize"])}
     model = Tokenizer(models.WordLevel(words, unk_token="0"))
     model.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=model, pad_token="0", eos_token="1", bos_token="2")
+    return PreTrainedTokenizerFast(tokenizer_object=model, pad_token=str(padding), eos_token="1", bos_token="2")
 
 
 def train(prompts, group, length, tokens):
@@ -89,7 +90,7 @@ def train(prompts, group, length, tokens):
         head_dim=shape["headDim"],
         rms_norm_eps=shape["rmsNormEps"],
         tie_word_embeddings=True,
-        pad_token_id=0,
+        pad_token_id=padding,
         eos_token_id=1,
         bos_token_id=2,
     )
