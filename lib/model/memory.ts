@@ -6,6 +6,7 @@ import type { MemoryPlan, Recompute, WeightDtype } from './engine.ts';
 import { type LoraOptions, nativeLora, resolveLora } from './lora.ts';
 import { runs } from './native-call.ts';
 import type { NativeShape } from './native-model.ts';
+import { positiveInteger } from './threads.ts';
 
 /** What the engine computes with of a config. */
 export function shapeOf(config: ModelConfig, valueHead = false): NativeShape {
@@ -72,7 +73,14 @@ export function planPass(
   options: PassOptions,
 ): { readonly arenaBytes: number; readonly scratchBytes: number } {
   const { kind, tokens, longest, threads, lora, valueHead = false, recompute = 'none' } = options;
-  const pass = { kind, tokens, longest, threads: threads ?? 0, recompute, loraRank: lora?.rank ?? 0 };
+  const pass = {
+    kind,
+    tokens,
+    longest,
+    threads: threads === null ? 0 : positiveInteger(threads, 'threads'),
+    recompute,
+    loraRank: lora?.rank ?? 0,
+  };
   return runs('planPass', () => native().planPass(shapeOf(config, valueHead), dtype, pass));
 }
 

@@ -13,7 +13,6 @@ namespace toolgrad::TOOLGRAD_ISA {
 namespace {
 
 constexpr int64_t kRowBlock = 384;  // rows that share one widened weight block
-constexpr int kRowsSlot = 5;        // of scratch memory: rows that are copied
 constexpr int64_t kPanelsOfTask =
     4;  // few rows: tasks are cut at multiples of this, enough chains to hide their latency
 
@@ -98,9 +97,9 @@ Strip<RowElement<W>> rows_of(Strip<RowElement<W>> x, const Piece& piece) {
 }
 
 template <class W>
-void forward_task(const LinearForward& op, Strip<RowElement<W>> x, const Piece& piece, const Room& room) {
+void forward_task(const LinearForward& op, const float* copy, const Piece& piece, const Room& room) {
   const int64_t N = op.w.rows;
-  const Strip<RowElement<W>> rows = rows_of<W>(x, piece);
+  const Strip<RowElement<W>> rows = rows_of<W>(strip_of<W>(op.x, copy, op.T, op.w.cols), piece);
   each_group(piece, [&](int64_t p, int panels, bool more) {
     product<W>(op, rows, piece, p, panels, more, {op.y + piece.row0 * N + p * kPanelRows, N, false}, room);
   });
@@ -132,11 +131,6 @@ void gated_task(const GatedForward& op, Strip<RowElement<W>> all, const Piece& p
 }
 
 template <class W>
-void run_linear(const LinearForward& op, const float* copy, const Piece& piece, const Room& room) {
-  forward_task<W>(op, strip_of<W>(op.x, copy, op.T, op.w.cols), piece, room);
-}
-
-template <class W>
 void gated(const GatedForward& op, ThreadPool& pool, Scratch& scratch) {
   const int threads = pool.threads();
   const Cut cut(op.T, op.w_gate.rows, op.w_gate.cols, threads);
@@ -150,8 +144,12 @@ void gated(const GatedForward& op, ThreadPool& pool, Scratch& scratch) {
   });
 }
 
+bool computes(const LinearForward& op) {
+  return op.T > 0 && op.w.rows > 0;
+}
+
 bool same_rows(const LinearForward& a, const LinearForward& b) {
-  return a.x.data == b.x.data && a.T == b.T && a.w.cols == b.w.cols && a.w.dtype == b.w.dtype;
+  return computes(a) && a.x.data == b.x.data && a.T == b.T && a.w.cols == b.w.cols && a.w.dtype == b.w.dtype;
 }
 
 }  // namespace
@@ -166,12 +164,12 @@ void linear_forward(const LinearForward* ops, int64_t count, ThreadPool& pool, S
   for (int64_t i = 0; i < count; ++i) {
     const LinearForward& op = ops[i];
     copied[i] = copies;
-    if (op.T > 0 && op.w.rows > 0) {
+    if (computes(op)) {
       const Cut cut = cut_of(i);
       tasks += cut.tasks();
       acc_floats = at_least(acc_floats, cut.acc_floats());
       work += op.T * op.w.rows * op.w.cols;
-      if (i > 0 && same_rows(op, ops[i - 1]))
+      if (i > 0 && same_rows(ops[i - 1], op))
         copied[i] = copied[i - 1];
       else
         copies += is_bf16(i) ? rows_floats<uint16_t>(op.x.dtype, op.T, op.w.cols)
@@ -182,7 +180,7 @@ void linear_forward(const LinearForward* ops, int64_t count, ThreadPool& pool, S
   const Room all{scratch.floats(0, threads * kWideFloats), scratch.floats(1, threads * acc_floats)};
   float* copy = scratch.floats(kRowsSlot, copies);
   for (int64_t i = 0; i < count; ++i) {
-    if (i > 0 && same_rows(ops[i], ops[i - 1])) continue;
+    if (!computes(ops[i]) || (i > 0 && same_rows(ops[i - 1], ops[i]))) continue;
     if (is_bf16(i))
       product_rows<uint16_t>(ops[i].x, ops[i].T, ops[i].w.cols, copy + copied[i], pool);
     else
@@ -193,8 +191,8 @@ void linear_forward(const LinearForward* ops, int64_t count, ThreadPool& pool, S
     while (task >= ends[i]) ++i;
     const Piece piece(cut_of(i), task - (i == 0 ? 0 : ends[i - 1]));
     const Room room{all.wide + worker * kWideFloats, all.acc + worker * acc_floats};
-    is_bf16(i) ? run_linear<uint16_t>(ops[i], copy + copied[i], piece, room)
-               : run_linear<float>(ops[i], copy + copied[i], piece, room);
+    is_bf16(i) ? forward_task<uint16_t>(ops[i], copy + copied[i], piece, room)
+               : forward_task<float>(ops[i], copy + copied[i], piece, room);
   };
   if (work < kInlineWork)
     for (int64_t task = 0; task < tasks; ++task) run(task, 0);

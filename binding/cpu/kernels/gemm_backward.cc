@@ -11,8 +11,6 @@ namespace {
 
 constexpr int64_t kRowBlock = 512;  // rows that share one transposed weight block
 
-constexpr int kRowsSlot = 5;  // of scratch memory: rows that are copied
-
 template <class W>
 void input_task(const LinearBackwardInput& op, Strip<RowElement<W>> dy, int64_t row0, int64_t row1, int64_t k0,
                 int64_t k1, float* wide, float* edge) {

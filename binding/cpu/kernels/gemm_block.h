@@ -60,7 +60,7 @@ template <class W>
 void forward_block(Strip<RowElement<W>> x, int64_t rows, int64_t K, const W* w, int panels, float* c, int64_t c_row,
                    float* wide, bool more) {
   using A = RowElement<W>;
-  constexpr int64_t kNumbers = RowOf<W>::kNumbers, kStepBytes = kNumbers * kLanes * sizeof(W);
+  constexpr int64_t kNumbers = kNumbersOf<W>, kStepBytes = kNumbers * kLanes * sizeof(W);
   const int64_t steps = K / kNumbers, blocks = div_up(steps, kDepthBlock);
   const int64_t panel_bytes = K * kLanes * static_cast<int64_t>(sizeof(W));
   const SubnormalsAsZero<W> guard;
@@ -184,7 +184,7 @@ template <class W>
 void backward_input_block(Strip<RowElement<W>> dy, int64_t rows, const W* w, int64_t K, int64_t n0, int64_t n1,
                           int64_t k0, int groups, float* dx, int64_t dx_row, bool first, float* wide, float* edge) {
   using A = RowElement<W>;
-  constexpr int64_t kNumbers = RowOf<W>::kNumbers;
+  constexpr int64_t kNumbers = kNumbersOf<W>;
   const SubnormalsAsZero<W> guard;
   A* transposed = reinterpret_cast<A*>(wide);
   for (int64_t from = n0; from < n1; from += kDepthBlock * kNumbers) {
@@ -226,7 +226,7 @@ constexpr int64_t kWeightSteps = 128;  // steps of x and dy worked on together: 
 // Floats of padded rows one worker needs for backward_weight_block.
 template <class W>
 TOOLGRAD_INLINE int64_t padded_floats(int64_t x_row) {
-  return RowOf<W>::kNumbers == 1 && rows_collide(x_row) ? kWeightSteps * (x_row + kLanes) : 0;
+  return kNumbersOf<W> == 1 && rows_collide(x_row) ? kWeightSteps * (x_row + kLanes) : 0;
 }
 
 // Steps t0 .. t0 + steps - 1 of 16 columns of dy (`valid` of them there) for weights of type W, rounded if they are bf16.

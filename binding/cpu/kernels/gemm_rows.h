@@ -29,38 +29,36 @@ TOOLGRAD_INLINE int64_t div_up(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// Element of such rows, for weights of type W; kNumbers of them are one.
+constexpr int kRowsSlot = 5;  // of scratch memory: rows that are copied
+
+// Element of such rows, for weights of type W, and the numbers that an element holds.
 template <class W>
 struct RowOf {
   using Element = float;
-  static constexpr int64_t kNumbers = 1;
 };
-#if defined(__AVX512BF16__)
-template <>
-struct RowOf<uint16_t> {
-  using Element = Pair;
-  static constexpr int64_t kNumbers = 2;
-};
-#endif
-template <class W>
-using RowElement = typename RowOf<W>::Element;
-// Elements of a row of `width` numbers.
-template <class W>
-TOOLGRAD_INLINE int64_t row_elements(int64_t width) {
-  return div_up(width, RowOf<W>::kNumbers);
-}
-
-// Numbers in one element of fp32 rows, or of rows of pairs.
 template <class A>
 constexpr int64_t numbers_in() {
   return 1;
 }
 #if defined(__AVX512BF16__)
 template <>
+struct RowOf<uint16_t> {
+  using Element = Pair;
+};
+template <>
 constexpr int64_t numbers_in<Pair>() {
   return 2;
 }
 #endif
+template <class W>
+using RowElement = typename RowOf<W>::Element;
+template <class W>
+constexpr int64_t kNumbersOf = numbers_in<RowElement<W>>();
+// Elements of a row of `width` numbers.
+template <class W>
+TOOLGRAD_INLINE int64_t row_elements(int64_t width) {
+  return div_up(width, kNumbersOf<W>);
+}
 
 template <class A>
 struct Strip {
@@ -73,7 +71,7 @@ struct Strip {
 template <class W>
 class SubnormalsAsZero {
 #if defined(TOOLGRAD_X86)
-  static constexpr bool kNeeded = sizeof(W) == 2 && RowOf<W>::kNumbers == 1;
+  static constexpr bool kNeeded = sizeof(W) == 2 && kNumbersOf<W> == 1;
 
  public:
   SubnormalsAsZero() {
@@ -148,7 +146,7 @@ TOOLGRAD_INLINE bool strips_collide(int64_t row) {
 // Elements from row to row of the copy that a product of `rows` rows and weights of type W reads; 0 where it reads x itself.
 template <class W>
 TOOLGRAD_INLINE int64_t copied_row(DType x, int64_t rows, int64_t width) {
-  const bool as_is = sizeof(W) == 4 || (RowOf<W>::kNumbers == 2 && x == DType::kBF16);
+  const bool as_is = sizeof(W) == 4 || (kNumbersOf<W> == 2 && x == DType::kBF16);
   const int64_t row = product_stride(x, width) / (x == DType::kBF16 ? 2 : 1);
   const int64_t elements = as_is ? row : round_up(row_elements<W>(width), 4);
   const bool spread = strips_collide(elements) && rows > kTileRows;
@@ -204,10 +202,10 @@ TOOLGRAD_INLINE bool rows_collide(int64_t row) {
   return row % 256 == 0;
 }
 // For a chain over the rows of x, a tile reads the columns of one step together: with pairs, of two rows. Elements from step to
-// step, and how many steps.
+// step there.
 template <class W>
 TOOLGRAD_INLINE int64_t step_row(int64_t width) {
-  return RowOf<W>::kNumbers == 1 ? 0 : width + (rows_collide(width) ? kLanes : 0);
+  return kNumbersOf<W> == 1 ? 0 : width + (rows_collide(width) ? kLanes : 0);
 }
 // x as such steps. to: what product_rows() wants, or with pairs div_up(rows, 2) * step_row().
 template <class W>
@@ -239,7 +237,7 @@ TOOLGRAD_INLINE int64_t rows_floats(DType x, int64_t rows, int64_t width) {
 }
 template <class W>
 TOOLGRAD_INLINE int64_t steps_floats(DType x, int64_t rows, int64_t width) {
-  return RowOf<W>::kNumbers == 1 ? rows_floats<W>(x, rows, width) : div_up(rows, 2) * step_row<W>(width);
+  return kNumbersOf<W> == 1 ? rows_floats<W>(x, rows, width) : div_up(rows, 2) * step_row<W>(width);
 }
 
 }  // namespace toolgrad::TOOLGRAD_ISA

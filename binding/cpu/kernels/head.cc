@@ -16,12 +16,12 @@ constexpr int64_t kForwardRows = 240;       // rows whose logits tile one worker
 constexpr int64_t kBackwardRows = 512;      // rows whose dz is held at once
 constexpr int64_t kBackwardColumns = 2048;  // columns of dz held at once: 8 tiles
 constexpr int kPanelsPerTile = kVocabTile / kPanelRows;
-constexpr int kRowsSlot = 5, kStepsSlot = 6;  // of scratch memory: rows that are copied
+constexpr int kStepsSlot = 6;  // of scratch memory: hidden states as dW reads them
 
 // Elements from row to row of dz; the rows do not collide in L1.
 template <class W>
 constexpr int64_t dz_row() {
-  return kBackwardColumns / RowOf<W>::kNumbers + kLanes;
+  return kBackwardColumns / kNumbersOf<W> + kLanes;
 }
 
 // out[r][0..255] = the logits of one tile (raw); columns past V are the zero padding's products.
@@ -161,7 +161,7 @@ void backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
           logits_to_gradient(z, n,
                              {op.lse[i], op.entropy[i], op.d_logprob[i], op.d_entropy[i], inv_temperature,
                               label >= 0 && label < n ? static_cast<int>(label) : -1});
-          put_gradient(z, kVocabTile, dz + r * dz_row<W>() + t * kVocabTile / numbers_in<A>(), W{});
+          put_gradient(z, kVocabTile, dz + r * dz_row<W>() + t * kVocabTile / kNumbersOf<W>, W{});
         }
       });
       // dhidden (cut over columns of C) and dw (cut over panels of V) both read dz.
@@ -176,7 +176,7 @@ void backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
           for (int64_t k = k0; k < k1; k += column_step) {
             const int now = static_cast<int>(div_up(at_most(column_step, k1 - k), kLanes));
             for (int64_t v = v0; v < v1; v += kVocabTile) {
-              const Strip<A> tile{dz + (v - v0) / numbers_in<A>(), dz_row<W>()};
+              const Strip<A> tile{dz + (v - v0) / kNumbersOf<W>, dz_row<W>()};
               backward_input_block<W>(tile, rows, weights, C, v, at_most(v1, v + kVocabTile), k, now, partial, C, true,
                                       my_wide, my_edge);
               add_columns(partial, op.dhidden + row0 * C, rows, C, k, at_most(C, k + now * kLanes), v == 0);
@@ -185,7 +185,7 @@ void backward(const HeadBackward& op, ThreadPool& pool, Scratch& scratch) {
         } else {
           const int64_t from = (task - column_parts) * group, columns = at_most(group, v1 - v0 - from);
           float* dw = static_cast<float*>(op.dw.data) + (v0 + from) * C;
-          backward_weight_block<W>(steps, dz + from / numbers_in<A>(), dz_row<W>(), rows, dw, C, 0, C,
+          backward_weight_block<W>(steps, dz + from / kNumbersOf<W>, dz_row<W>(), rows, dw, C, 0, C,
                                    static_cast<int>(div_up(columns, kPanelRows)), columns, my_wide,
                                    padded + worker * padding);
         }
