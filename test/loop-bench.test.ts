@@ -66,7 +66,7 @@ test.serial(
       t.true(p50[0]! > 0.5 && max[0]! >= p50[0]!, load);
     }
     const waits = results.filter(({ load }) => load === 'rollout, tools sleep');
-    t.true(waits.length === 1 && waits[0]!.waited > 0.4 && waits[0]!.waited <= 1, `${waits[0]!.waited}`);
+    t.true(waits.length === 1 && waits[0]!.waited > 0.05 && waits[0]!.waited <= 1, `${waits[0]!.waited}`);
 
     const programs = await measurePrograms(loads, 1, 1);
     t.deepEqual(

@@ -150,10 +150,15 @@ function calling(
           if (result.status !== 'ok')
             throw new Error(`a program of the bench ended as ${result.status}: ${result.stderr}`);
           count += 1;
+          called();
           return result;
         },
       };
       const { signal } = stopping;
+      let called = () => {};
+      const first = new Promise<void>((resolve) => {
+        called = resolve;
+      });
       const ended = (async () => {
         for (let step = 0; !signal.aborted; step++)
           await rollout(prompts, { ...shared, format, tool, step, onToolWait, signal });
@@ -163,6 +168,7 @@ function calling(
       ended.catch(() => undefined); // stop() tells
       return {
         async stop() {
+          await Promise.race([first, ended]); // less than one call is no rate, on however busy a machine
           stopping.abort();
           await ended;
           onToolWait(false);
