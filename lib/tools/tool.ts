@@ -121,6 +121,7 @@ function faultOfPath(path: unknown): string | null {
   if (typeof path !== 'string') return `a ${typeof path}`;
   if (path === '' || Buffer.byteLength(path) > 1024) return `one of ${Buffer.byteLength(path)} bytes`;
   const parts = path.split('/');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
   const strange = /[\0-\x1f\x7f]/.test(path) || parts.some((part) => ['', '.', '..'].includes(part));
   return strange || parts.some((part) => Buffer.byteLength(part) > 255) ? JSON.stringify(path) : null;
 }
