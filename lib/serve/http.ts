@@ -92,15 +92,15 @@ function delivered(response: ServerResponse): Promise<void> {
   });
 }
 
-/** A signal that aborts when the caller goes away before the answer is complete. */
-export function callerGone(response: ServerResponse): AbortSignal {
+/** Aborts when the caller goes away before the answer is complete. */
+export function callerGone(response: ServerResponse): AbortController {
   const gone = new AbortController();
   const leave = (): void => {
     if (!response.writableFinished) gone.abort(new Error('the caller has gone'));
   };
   if (response.destroyed) leave();
   else response.once('close', leave);
-  return gone.signal;
+  return gone;
 }
 
 /** ApiError 403 when a server on the loopback is asked by another name. */

@@ -101,7 +101,7 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
   async function complete(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const asked = readRequest(await readJson(request, bodyBytes));
     checkModel(asked.model);
-    const gone = callerGone(response);
+    const gone = callerGone(response).signal;
     const onChunk = (chunk: object): void => {
       if (!response.headersSent) {
         response.writeHead(200, {
