@@ -91,14 +91,10 @@ export function readRunRequest(body: unknown, limits: SandboxLimits): RunRequest
     refuse('string_type', [field], 'Input should be a valid string', value);
     return otherwise;
   };
-  const required = (field: string): string => {
-    if (given.has(field)) return text(field, '') ?? '';
-    refuse('missing', [field], 'Field required', body);
-    return '';
-  };
 
   const compileTimeout = number('compile_timeout', 10);
-  const code = required('code');
+  const code = text('code', '') ?? '';
+  if (!given.has('code')) refuse('missing', ['code'], 'Field required', body);
   const runTimeout = number('run_timeout', 10);
   if (!(runTimeout > 0))
     refuse('greater_than', ['run_timeout'], 'Input should be greater than 0', runTimeout);
@@ -107,8 +103,9 @@ export function readRunRequest(body: unknown, limits: SandboxLimits): RunRequest
     refuse('int_from_float', ['memory_limit_MB'], 'Input should be a valid integer', memory);
   }
   const stdin = text('stdin', null);
-  const language = required('language');
-  if (given.has('language') && language !== 'python') {
+  const language = given.get('language');
+  if (!given.has('language')) refuse('missing', ['language'], 'Field required', body);
+  else if (language !== 'python') {
     refuse(
       'literal_error',
       ['language'],
