@@ -206,11 +206,13 @@ export function resultOfReply(request: ToolRequest, reply: RunCodeReply, wallSec
     seconds: wallSeconds,
     memoryBytes: request.memoryBytes,
     hardBytes: kBlockedBytes,
+    fileBytes: request.fileBytes,
+    sessionEnded: false,
   };
   const most = request.outputBytes;
   const streams = [kept(stdout, most), kept(stderr, most)] as const;
   const forModel = [stdout, stderr].map((text) => kept(hideRemotePaths(text), most));
-  const nowhere = { workdir: '/work', interpreter: [] };
+  const nowhere = { workdir: '/sandbox', interpreter: [] };
   return {
     callId: request.callId,
     status,

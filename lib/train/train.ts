@@ -106,6 +106,7 @@ function describeRun(directory: RunDirectory, setup: Setup, commandLine: string 
     microBatchTokens: setup.microBatchTokens,
     recompute: model.recompute,
     tool: tool.describe,
+    sandbox: tool.level ?? null,
   };
   directory.file('config.yaml', configText(config, commandLine));
   directory.file('env.json', `${JSON.stringify(environment, null, 2)}\n`);
