@@ -15,7 +15,7 @@ import { folderWithBase, runConfig } from './support/runs.ts';
 import { request } from './support/tool.ts';
 
 /** Set to true once openPythonTool serves `files`, `fetch` and `stdin`; the tests of them wait for that. */
-const toolHasFilesAndInput = false;
+const toolHasFilesAndInput = true;
 const testOfFilesAndInput = toolHasFilesAndInput ? test : test.skip;
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'sandbox-serve-'));
