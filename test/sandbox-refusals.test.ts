@@ -183,6 +183,16 @@ test('as many programs run as there are workers, a few wait, and the others are 
   t.is((await post(server, program)).status, 200, 'later there is room');
 });
 
+test('places go from hand to hand: never more programs than workers, and none is lost', async (t) => {
+  const { server, tool } = await serve(t, { workers: 2, queue: 20 }, 20);
+  for (const round of [1, 2]) {
+    const calls = Array.from({ length: 12 }, () => post(server, program));
+    t.true((await Promise.all(calls)).every(({ status }) => status === 200));
+    t.is(tool.peak, 2, `round ${round}`);
+  }
+  t.is(tool.requests.length, 24);
+});
+
 test('a call waits for a place about as long as its caller does, then it is told', async (t) => {
   const { server } = await serve(t, { workers: 1 }, 7000);
   const running = post(server, program);
