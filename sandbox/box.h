@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "cgroup.h"
 #include "frames.h"
 #include "kept.h"
 #include "settings.h"
@@ -62,6 +63,8 @@ struct box {
 struct supervisor {
   struct tg_settings settings;
   int epoll;
+  struct tg_cgroup cgroup;
+  char cgroup_text[120];
   int root;  // where working directories are made; -1: none are needed
   char root_path[4096];
   struct tg_buffer incoming, outgoing;

@@ -83,3 +83,21 @@ test('another user than root gets the same levels', async (t) => {
     t.regex(fork.output, /PermissionError/);
   }
 });
+
+test('where there is a control group, programs cannot use more memory together than they may', async (t) => {
+  await using tool = await openPythonTool({ workers: 4, totalMemoryBytes: 150 * 2 ** 20, retries: 0 });
+  const { works, why } = tool.level.cgroup;
+  if (!works) return t.pass(`skipped: no control group can be made here: ${why}`);
+  t.log(why);
+  // Each keeps its own limit of 512 MiB; together they need four times what there is.
+  const hungry =
+    'x = bytearray(100 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1\nimport time\ntime.sleep(1)';
+  const before = process.memoryUsage().rss;
+  const results = await Promise.all(Array.from({ length: 4 }, () => tool.run(request(hungry))));
+  const statuses = results.map(({ status }) => status);
+  t.log(statuses.join(' '));
+  t.true(statuses.includes('memory'));
+  t.true(statuses.every((status) => ['ok', 'memory', 'infrastructure_error'].includes(status)));
+  t.true(process.memoryUsage().rss - before < 100 * 2 ** 20);
+  t.is((await tool.run(request('print(6 * 7)'))).output, '42\n');
+});
