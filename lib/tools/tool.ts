@@ -183,9 +183,8 @@ export function checkToolRequest(request: ToolRequest): void {
     }
     bytes += content.length;
   }
-  if (bytes > maximumFilesBytes) {
-    throw new RangeError(
-      `tool request: expected files of at most ${maximumFilesBytes} bytes together, found ${bytes}`,
-    );
+  const most = Math.min(maximumFilesBytes, request.fileBytes);
+  if (bytes > most) {
+    throw new RangeError(`tool request: expected files of at most ${most} bytes together, found ${bytes}`);
   }
 }
