@@ -6,7 +6,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const folders = ['.ci', 'binding', 'bench', 'cuda', 'examples', 'lib', 'scripts', 'sim', 'test'];
+const folders = ['.ci', 'binding', 'bench', 'cuda', 'examples', 'lib', 'sandbox', 'scripts', 'sim', 'test'];
 const files = readdirSync(root, { withFileTypes: true })
   .filter((entry) => entry.isFile())
   .map((entry) => entry.name);

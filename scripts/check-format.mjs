@@ -11,7 +11,7 @@ const write = process.argv.includes('--write');
 function filesBelow(folder) {
   if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && /\.(cc|h|cu|cuh)$/.test(entry.name))
+    .filter((entry) => entry.isFile() && /\.(c|cc|h|cu|cuh)$/.test(entry.name))
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
 }
 
@@ -26,7 +26,7 @@ function run(command, flags) {
 }
 
 const biome = join(root, 'node_modules', '.bin', 'biome');
-const cpp = ['binding', 'cuda', 'sim', 'test/native', 'bench/native'].flatMap(filesBelow);
+const cpp = ['binding', 'cuda', 'sandbox', 'sim', 'test/native', 'bench/native'].flatMap(filesBelow);
 const results = [
   run(biome, write ? ['check', '--write'] : ['ci', '--colors=off', '--error-on-warnings']),
   cpp.length === 0 || run('clang-format', write ? ['-i', ...cpp] : ['--dry-run', '--Werror', ...cpp]),

@@ -16,6 +16,7 @@ const allowed = [
   'recipes',
   'binding',
   'cuda',
+  'sandbox',
   'cmake',
   'CMakeLists.txt',
   'package.json',

@@ -83,7 +83,7 @@ function sourcesHash() {
   hash.update(`${process.platform} ${process.arch} ${process.env.CXX ?? ''} ${process.env.CXXFLAGS ?? ''}\n`);
   const { version, binary } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   hash.update(JSON.stringify({ version, binary }));
-  const files = ['cmake', 'binding', 'cuda'].flatMap((folder) => sourceFiles(join(root, folder)));
+  const files = ['cmake', 'binding', 'cuda', 'sandbox'].flatMap((folder) => sourceFiles(join(root, folder)));
   for (const file of [join(root, 'CMakeLists.txt'), ...files]) {
     hash.update(`\0${relative(root, file)}\0`).update(readFileSync(file));
   }
