@@ -1,10 +1,10 @@
-# Writes what each program beside it prints with a plain interpreter, once: python3 make-expected.py [NAME ...]
+# Writes what each of programs/*.py prints with a plain interpreter, once: python3 make-expected.py [NAME ...]
 # NAME.out is its standard output; if it fails, a last line with exit status and the last line of standard error.
 # A program's first lines may say `# needs: EXPRESSION`, which must be true (and not fail) where it is to run.
 import os, subprocess, sys, tempfile
 
-here = os.path.dirname(os.path.abspath(__file__))
-names = sys.argv[1:] or sorted(n[:-3] for n in os.listdir(here) if n.endswith('.py') and n != os.path.basename(__file__))
+here = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'programs')
+names = sys.argv[1:] or sorted(n[:-3] for n in os.listdir(here) if n.endswith('.py'))
 for name in names:
     with open(os.path.join(here, name + '.py'), encoding='utf-8') as file:
         code = file.read()
