@@ -47,6 +47,30 @@ export function named(tag: string): string[] {
   });
 }
 
+/** Those of them that still run, without zombies. */
+export const runningOf = (tag: string): string[] =>
+  named(tag).filter((pid) => {
+    try {
+      return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    } catch {
+      return false; // it has ended
+    }
+  });
+
+/** Processor seconds of a process so far, 0 when it is gone. */
+export function processorOf(pid: string): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\) /s, '').split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  } catch {
+    return 0; // it has ended
+  }
+}
+
+/** Processor seconds so far of all processes of this name. */
+export const processorSeconds = (tag: string): number =>
+  named(tag).reduce((total, pid) => total + processorOf(pid), 0);
+
 async function leftovers(tag: string): Promise<string[]> {
   const begin = performance.now();
   let found = named(tag);

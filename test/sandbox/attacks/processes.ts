@@ -125,14 +125,15 @@ if V['made']: attempt(os.setpriority, os.PRIO_USER, V['uid'], 15)`),
       `
 made = 0
 end = time.monotonic() + 3
-for _ in range(64):
+for _ in range(200):
     try:
         if os.fork() == 0:
             while time.monotonic() < end: time.sleep(.01)
             os._exit(0)
         made += 1
     except OSError as error: print(error); break
-if made > globals().get('LIMIT', 0): hit(made, 'children')
+# Threads are counted like processes, so that a program that may start some can start as many more as it may have threads.
+if made > (LIMIT + 64 if 'LIMIT' in globals() else 0): hit(made, 'children')
 print(made)`,
       4,
     ),

@@ -1,7 +1,7 @@
 /** Attacks between programs and sessions: 85 to 88, and those that came later. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Attack, brief, type Context, hits, judged } from '../attack.ts';
-import { named } from '../running.ts';
+import { named, processorOf, processorSeconds, runningOf } from '../running.ts';
 
 const noSwitch = 'none: sessions are processes of their own at every level' as const;
 const common = { layers: ['supervisor'], without: [], control: noSwitch } as const;
@@ -146,19 +146,24 @@ print(os.listdir('.'))`,
   {
     ...common,
     number: 130,
-    title: 'forks in a session, kills its parent there',
-    layers: ['namespaces', 'seccomp'],
+    title: 'forks in a session, and kills its parent there',
     run: inSessions(async (context, end) => {
       const session = { session: context.tag };
       await context.plain('x = 1', session);
       const forked = await context.run(
         `
+made = 0
 try:
-    if os.fork() == 0: time.sleep(3); os._exit(0)
-    hit('it forked')
-except OSError as error: print(error)`,
+    for _ in range(200):
+        if os.fork() == 0: time.sleep(3); os._exit(0)
+        made += 1
+except OSError as error: print(error)
+if made > 70: hit(made, 'children')
+print(made)`,
         session,
       );
+      await sleep(200);
+      const children = runningOf(context.tag).length - 1; // one goes on as the session
       const killed = await context.run(
         `
 for number in (signal.SIGTERM, signal.SIGSTOP, signal.SIGKILL):
@@ -168,10 +173,14 @@ time.sleep(.05)`,
       );
       const next = await context.plain('print(x)', session);
       end(context.tag);
+      const told = killed.sessionEnded === true || next.status === 'session_lost';
       return judged(
         [
           ...hits(context, forked),
-          next.output !== '1\n' && `its session was lost: ${brief(killed)} / ${brief(next)}`,
+          children > 0 && `${children} children went on after their program`,
+          next.output !== '1\n' &&
+            !told &&
+            `its session was lost in silence: ${brief(killed)} / ${brief(next)}`,
         ],
         `${brief(forked)} / ${brief(killed)}`,
       );
@@ -199,26 +208,41 @@ threading.Thread(target=lambda: [time.sleep(.01) for _ in range(1000)], daemon=T
   {
     ...common,
     number: 132,
-    title: 'looks for, and writes to, descriptors of its session',
+    title: 'forges messages of its session on every descriptor',
     run: inSessions(async (context, end) => {
-      const session = { session: context.tag };
-      const first = await context.run(
-        `
-for fd in range(3, 4096):
-    try: info = os.fstat(fd)
+      const [one, two] = [`${context.tag}a`, `${context.tag}b`];
+      await context.plain('x = 5', { session: two });
+      const wrong: string[] = [];
+      const told: string[] = [];
+      for (const [name, forged] of [
+        ['garbage', "[b'S', bytes(64), b'\\xff' * 64, bytes(192)]"],
+        // As sandbox/wire.h has it: kind, status, nonce, processor time, memory, process, text.
+        ['done', "[struct.pack('<IiQQQi156x', 7, 0, nonce, 0, 0, os.getpid()) for nonce in range(1, 4)]"],
+        ['started', "[struct.pack('<IiQQQi156x', 3, 0, nonce, 0, 0, os.getpid()) for nonce in range(1, 4)]"],
+        ['ended', "[struct.pack('<IiQQQi156x', 4, 0, 1, 0, 1 << 63, 1)]"],
+        ['failed', "[struct.pack('<IiQQQi156s', 6, 5, 1, 0, 0, 1, b'forged')]"],
+      ] as const) {
+        const result = await context.run(
+          `
+for fd in range(3, 256):
+    try: os.fstat(fd)
     except OSError: continue
-    hit('descriptor', fd, oct(info.st_mode))
-    for frame in (b'S', bytes(64), b'\\xff' * 64):
+    for frame in ${forged}:
         try: os.write(fd, frame)
-        except OSError: pass`,
-        session,
-      );
-      const next = await context.plain('import os\nos._exit(6)', session);
-      end(context.tag);
-      return judged(
-        [...hits(context, first), next.exitCode !== 6 && `the next program's status is ${brief(next)}`],
-        `${brief(first)} / ${brief(next)}`,
-      );
+        except OSError: pass
+time.sleep(.1)
+os._exit(6)`,
+          { session: one, seconds: 2 },
+        );
+        told.push(`${name}: ${result.status}`);
+        const other = await context.plain('print(x)', { session: two });
+        const fresh = await context.plain('print(6)');
+        if (other.output !== '5\n') wrong.push(`${name}: another session: ${brief(other)}`);
+        if (fresh.output !== '6\n') wrong.push(`${name}: a program of its own: ${brief(fresh)}`);
+        end(one);
+      }
+      end(two);
+      return judged(wrong, told.join(', '));
     }),
   },
   {
@@ -244,6 +268,116 @@ for fd in range(3, 4096):
           !own.output.includes('own') && `its own: ${brief(own)}`,
         ],
         'others see nothing of it',
+      );
+    }),
+  },
+  {
+    ...common,
+    number: 134,
+    title: 'computes in a thread between the programs of its session, when no clock runs',
+    alone: true,
+    run: inSessions(async (context, end) => {
+      const result = await context.run(
+        `
+import mmap
+# Threads of Python wait for its lock; these do not know it.
+page = mmap.mmap(-1, 4096, prot=7)
+page.write(bytes.fromhex('00000014' if ARM else 'ebfe'))  # a jump to itself
+code = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+for _ in range(2): libc.pthread_create(ctypes.byref(ctypes.c_void_p()), None, code, None)`,
+        { session: context.tag, seconds: 0.5 },
+      );
+      const before = processorSeconds(context.tag);
+      await sleep(1000);
+      const used = processorSeconds(context.tag) - before;
+      end(context.tag);
+      return judged(
+        [used > 0.3 && `${used.toFixed(1)} s of processor in a second after its program had ended`],
+        `${brief(result)}, ${used.toFixed(2)} s of processor`,
+      );
+    }),
+  },
+  {
+    ...common,
+    number: 135,
+    title: 'leaves processes that replace each other between the programs of its session',
+    alone: true,
+    run: inSessions(async (context, end) => {
+      const result = await context.run(
+        `
+end = time.monotonic() + 3
+def live():
+    while time.monotonic() < end:
+        try:
+            if os.fork() != 0: os._exit(0)
+            os.setpgid(0, 0)
+        except OSError: pass
+    os._exit(0)
+try:
+    for _ in range(8):
+        if os.fork() == 0: live()
+except OSError as error: print(error)`,
+        { session: context.tag },
+      );
+      await sleep(100);
+      let most = 0;
+      for (let look = 0; look < 20; look++) {
+        most = Math.max(most, runningOf(context.tag).length - 1); // one goes on as the session
+        await sleep(10);
+      }
+      end(context.tag);
+      return judged([most > 0 && `${most} processes went on after their program`], brief(result));
+    }),
+  },
+  {
+    ...common,
+    number: 136,
+    title: 'lets a child compute for it in its session, while it waits',
+    alone: true,
+    run: inSessions(async (context, end) => {
+      const result = await context.run(
+        `
+stop = time.monotonic() + 3
+try:
+    for _ in range(2):
+        if os.fork() == 0:
+            while time.monotonic() < stop: pass
+            os._exit(0)
+    time.sleep(3)
+except OSError as error: print(error)`,
+        { session: context.tag, seconds: 0.3, wallSeconds: 2 },
+      );
+      end(context.tag);
+      const escaped = result.status === 'timeout' && result.limit === 'wall';
+      return judged(
+        [escaped && `it ran ${result.seconds.toFixed(1)} s where 0.3 s of processor were allowed`],
+        `${brief(result)}, ${result.limit ?? ''}`,
+      );
+    }),
+  },
+  {
+    ...common,
+    number: 137,
+    title: 'keeps the supervisor busy between programs by output that nobody waits for',
+    alone: true,
+    run: inSessions(async (context, end) => {
+      const { supervisorPid } = context.tool as { supervisorPid?: number | null };
+      if (typeof supervisorPid !== 'number') return judged([], 'the tool has no supervisor');
+      const result = await context.run(
+        `
+data = bytes(1 << 20)
+# One call each, which goes on without the lock of Python.
+for fd in (1, 2, 1, 2): threading.Thread(target=os.writev, args=(fd, [data] * 1024), daemon=True).start()
+time.sleep(.02)`,
+        { session: context.tag, outputBytes: 2 ** 26 },
+      );
+      const before = processorOf(`${supervisorPid}`);
+      await sleep(1000);
+      const used = processorOf(`${supervisorPid}`) - before;
+      end(context.tag);
+      return judged(
+        [used > 0.25 && `the supervisor used ${used.toFixed(1)} s of processor in a second`],
+        `${brief(result)}, the supervisor used ${used.toFixed(2)} s of processor in a second`,
       );
     }),
   },
