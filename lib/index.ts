@@ -94,6 +94,12 @@ export { type ReplayOptions, type ReplayReport, replay } from './run/replay.ts';
 export { formatConfig, parseConfig } from './run/yaml.ts';
 // A model behind OpenAI's chat API.
 export { type Answering, type AnsweringOptions, openAnswering } from './serve/open.ts';
+export type { SandboxLimits } from './serve/sandbox-request.ts';
+export {
+  openSandboxServer,
+  type RunningSandboxServer,
+  type SandboxServerOptions,
+} from './serve/sandbox-server.ts';
 export { openServer, type RunningServer, type ServerOptions } from './serve/server.ts';
 // Cold-start traces from a teacher.
 export { parseSynthesis, type Synthesis } from './synthesize/config.ts';
@@ -175,6 +181,7 @@ export type { AddedToken, TextPart, TextStream, Tokenizer } from './text/tokeniz
 export { loadTokenizer, saveTokenizer } from './text/tokenizer-folder.ts';
 export { tokenizerFromGguf } from './text/tokenizer-gguf.ts';
 // Tools.
+export { openSandboxFusion, type SandboxFusionOptions } from './tools/fusion.ts';
 export { openPythonTool, type PythonTool, type PythonToolOptions } from './tools/python.ts';
 export {
   checkToolRequest,

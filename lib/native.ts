@@ -56,6 +56,13 @@ export interface NativeAddon extends NativeModelFunctions, NativeAdvantageFuncti
   readTensor(path: string, name: string): Float32Array;
   /** The instruction set of the kernels (TOOLGRAD_ISA chooses) and all that this processor runs. Throws ERR_ISA. */
   isaInfo(): { chosen: string; supported: string[] };
+  /**
+   * Starts a program without arguments and environment, in a session of its own, without a fork of this process. `control` is
+   * its descriptors 0 and 1, `errors` its 2; the caller owns both. Throws ERR_SPAWN.
+   */
+  spawnProcess(path: string): { pid: number; control: number; errors: number };
+  /** The wait status of a process of spawnProcess that has ended, null while it has not. Ask no more after a number. */
+  reapProcess(pid: number): number | null;
   /** The ops of lib/model/kernels. */
   kernels: NativeKernels;
 }

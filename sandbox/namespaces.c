@@ -173,7 +173,7 @@ static _Noreturn void execute(const struct tg_settings* settings, size_t index, 
   char layers[16];
   snprintf(layers, sizeof layers, "%u", settings->layers);
   static const char start[] =
-      "import sys\nwith open(sys.argv[1], encoding='utf-8') as f: exec(compile(f.read(), 'template', 'exec'))";
+      "import sys\nwith open(sys.argv[1], encoding='utf-8') as f: exec(compile(f.read(), 'template', 'exec'), {})";
   const char* arguments[16 + TG_MAX_READ] = {settings->python,
                                              "-s",
                                              "-S",

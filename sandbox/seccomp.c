@@ -49,28 +49,26 @@ static int knows_own_process(const struct outline* to) {
 }
 
 // Allows if the loaded value is the process id.
-static uint16_t branch_own(struct outline* to) {
-  const uint16_t place = tg_branch(&to->program, BPF_JEQ, 0, to->allow, to->deny);
+static uint16_t branch_own(struct outline* to, uint16_t otherwise) {
+  const uint16_t place = tg_branch(&to->program, BPF_JEQ, 0, to->allow, otherwise);
   to->pids[to->pid_count++] = place;
   return place;
 }
 
 static uint16_t check_signal(struct outline* to) {
-  branch_own(to);
+  branch_own(to, to->deny);
   return tg_load_argument(&to->program, 0);
 }
 
-static uint16_t check_own(struct outline* to) {
-  const uint16_t other = knows_own_process(to) ? branch_own(to) : to->deny;
+// Allows if the argument is 0 or the process id.
+static uint16_t check_own(struct outline* to, unsigned argument, uint16_t otherwise) {
+  const uint16_t other = knows_own_process(to) ? branch_own(to, otherwise) : otherwise;
   tg_branch(&to->program, BPF_JEQ, 0, to->allow, other);
-  return tg_load_argument(&to->program, 0);
+  return tg_load_argument(&to->program, argument);
 }
 
 static uint16_t check_priority(struct outline* to) {
-  check_own(to);
-  const uint16_t other = knows_own_process(to) ? branch_own(to) : to->deny;
-  tg_branch(&to->program, BPF_JEQ, 0, to->allow, other);
-  const uint16_t who = tg_load_argument(&to->program, 1);
+  const uint16_t who = check_own(to, 1, to->deny);
   tg_branch(&to->program, BPF_JEQ, PRIO_PROCESS, who, to->deny);
   return tg_load_argument(&to->program, 0);
 }
@@ -169,7 +167,9 @@ static uint16_t check(struct outline* to, enum tg_rule rule) {
     case TG_RULE_SIGNAL:
       return check_signal(to);
     case TG_RULE_OWN:
-      return check_own(to);
+      return check_own(to, 0, to->deny);
+    case TG_RULE_AFFINITY:
+      return check_own(to, 0, to->absent);
     case TG_RULE_PRIORITY:
       return check_priority(to);
     case TG_RULE_CLOCK:

@@ -102,7 +102,9 @@ static void start_template(size_t index) {
     tg_run_template(&all.settings, index, ends[1]);
   }
   close(ends[1]);
-  if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) give_up("fcntl failed");
+  const int on = 1;
+  if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0 || setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
+    give_up("a socket cannot be prepared");
   *template = (struct template){.used = true, .index = index, .pid = pid, .control = ends[0]};
   watch(ends[0], EPOLLIN, kTemplateKey + (uint64_t)(template - all.templates));
 }
@@ -116,17 +118,14 @@ struct template* current_template(struct supervisor* supervisor, uint32_t index)
     start_template(index);
     return current_template(supervisor, index);
   }
-  return NULL;
+  if (index >= supervisor->settings.template_count) return NULL;
+  start_template(index);  // the first call that wants it waits for it
+  return current_template(supervisor, index);
 }
 
+// The first template is enough to begin with.
 static void tell_ready(void) {
   static bool told;
-  for (size_t i = 0; i < all.settings.template_count; i++) {
-    bool ready = false;
-    for (size_t j = 0; j < sizeof all.templates / sizeof *all.templates; j++)
-      ready |= all.templates[j].used && all.templates[j].index == i && all.templates[j].ready;
-    if (!ready) return;
-  }
   if (told) return;
   told = true;
   char text[200];
@@ -138,21 +137,22 @@ static void tell_ready(void) {
 
 static void serve_template(struct template* template) {
   struct tg_event event;
-  const ssize_t size = tg_receive(template->control, &event, sizeof event, NULL, 0, NULL, MSG_DONTWAIT);
+  pid_t sender;
+  const ssize_t size = tg_receive(template->control, &event, sizeof event, NULL, 0, &sender, MSG_DONTWAIT);
   if (size < 0 && errno == EAGAIN) return;
   if (size == sizeof event && event.kind == TG_EVENT_READY) {
     template->ready = true;
+    template->pid = sender;  // what was forked has made the namespaces and gone
     tell_ready();
     return;
   }
+  char text[300] = "a template ended before it was ready";
   if (size == sizeof event && event.kind == TG_EVENT_FAILED) {
-    char text[300];
     event.text[sizeof event.text - 1] = 0;
     snprintf(text, sizeof text, "a template could not be started: %s: %s", event.text, strerror(event.status));
-    if (!template->ready) give_up(text);
   }
   // It is gone, and with it the processes that it made; their boxes see that by themselves.
-  if (!template->ready) give_up("a template ended before it was ready");
+  if (!template->ready && template->index == 0) give_up(text);
   const bool retired = template->retired;
   const size_t index = template->index;
   kill(template->pid, SIGKILL);
@@ -161,7 +161,7 @@ static void serve_template(struct template* template) {
     if (all.boxes[i].template == template) all.boxes[i].template = NULL;
   }
   *template = (struct template){0};
-  if (retired) return;
+  if (retired || index > 0) return;  // the others are started when they are wanted
   if (++all.restarts > kMostRestarts) give_up("templates died too often");
   start_template(index);
 }
@@ -204,7 +204,7 @@ static void settle(struct tg_text body) {
       give_up(error);
     }
   }
-  for (size_t i = 0; i < settings->template_count; i++) start_template(i);
+  start_template(0);
 }
 
 static void obey(uint8_t kind, struct tg_text body) {
@@ -240,23 +240,26 @@ static bool serve_trainer(void) {
   return true;
 }
 
-// Everything that was started goes with the templates.
+// Everything that was started goes with the templates; one that has not begun to serve goes with this process.
 static void stop(void) {
   for (size_t i = 0; i < sizeof all.templates / sizeof *all.templates; i++) {
-    if (all.templates[i].used) kill(all.templates[i].pid, SIGKILL);
+    if (!all.templates[i].used) continue;
+    kill(all.templates[i].pid, SIGKILL);
+    close(all.templates[i].control);
   }
   for (size_t i = 0; i < all.box_count; i++) {
     struct box* box = &all.boxes[i];
     if (box->used && box->pidfd >= 0) syscall(SYS_pidfd_send_signal, box->pidfd, SIGKILL, NULL, 0);
   }
-  while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) {
+  for (int i = 0; i < 200; i++) {
+    const pid_t ended = waitpid(-1, NULL, WNOHANG);
+    if (ended < 0 && errno == ECHILD) break;
+    if (ended <= 0) usleep(2000);
   }
-  if (all.root >= 0) {
-    char* name = strrchr(all.root_path, '/');
-    const int parent = open(all.settings.temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    // A process may write until the kernel has ended it.
-    for (int i = 0; i < 50 && tg_remove(parent, name + 1) != 0; i++) usleep(20000);
-  }
+  if (all.root < 0) return;
+  const int parent = open(all.settings.temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  // A process may write until the kernel has ended it.
+  for (int i = 0; i < 50 && tg_remove(parent, strrchr(all.root_path, '/') + 1) != 0; i++) usleep(20000);
 }
 
 static void dispatch(const struct epoll_event* event, int signals, bool* over) {

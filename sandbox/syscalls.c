@@ -93,7 +93,8 @@ static const uint8_t table[TG_SYSCALLS] = {
     [__NR_timer_getoverrun] = ALLOW, [__NR_timer_delete] = ALLOW,
     [__NR_kill] = SIGNAL, [__NR_tgkill] = SIGNAL, [__NR_rt_sigqueueinfo] = SIGNAL, [__NR_rt_tgsigqueueinfo] = SIGNAL,
     [__NR_prlimit64] = OWN, [__NR_sched_setaffinity] = OWN,
-    [__NR_sched_getaffinity] = OWN_READ, [__NR_sched_getparam] = OWN_READ, [__NR_sched_getscheduler] = OWN_READ,
+    [__NR_sched_getaffinity] = TG_RULE_AFFINITY_READ,
+    [__NR_sched_getparam] = OWN_READ, [__NR_sched_getscheduler] = OWN_READ,
     [__NR_sched_getattr] = OWN_READ, [__NR_sched_rr_get_interval] = OWN_READ, [__NR_getpgid] = OWN_READ,
     [__NR_getsid] = OWN_READ,
     [__NR_clone] = TG_RULE_CLONE,
@@ -178,6 +179,8 @@ enum tg_rule tg_syscall_rule(uint32_t number, unsigned flags) {
       return forks ? TG_RULE_ALLOW : rule;
     case TG_RULE_OWN_READ:
       return forks ? TG_RULE_ALLOW : TG_RULE_OWN;
+    case TG_RULE_AFFINITY_READ:
+      return forks ? TG_RULE_ALLOW : TG_RULE_AFFINITY;
     default:
       return rule;
   }

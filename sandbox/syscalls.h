@@ -17,11 +17,13 @@ enum tg_rule {
   TG_RULE_FORK,
   TG_RULE_EXECUTE,
   TG_RULE_TRUNCATE,
-  TG_RULE_OWN_READ,  // as OWN, or allowed
+  TG_RULE_OWN_READ,       // as OWN, or allowed
+  TG_RULE_AFFINITY_READ,  // as AFFINITY, or allowed
   // Decided by the arguments:
   TG_RULE_CLONE,       // threads; processes if the flags allow them; never namespaces
   TG_RULE_SIGNAL,      // argument 0 is the own process; any process if the flags allow processes
   TG_RULE_OWN,         // argument 0 is 0 or the own process
+  TG_RULE_AFFINITY,    // likewise, or else ENOSYS: pthread_getattr_np asks for its thread and goes on after ENOSYS only
   TG_RULE_PRIORITY,    // of the own process
   TG_RULE_CLOCK,       // not the processor clock of another process
   TG_RULE_MMAP,        // no huge pages of the machine's pool
@@ -37,7 +39,7 @@ enum tg_rule {
 
 enum { TG_SYSCALLS = 470 };  // one more than the highest number that the table may name
 
-// What `number` gets in a filter with these flags (enum tg_filter_flags): never FORK, EXECUTE, TRUNCATE or OWN_READ.
+// What `number` gets in a filter with these flags (enum tg_filter_flags): never a rule that flags decide.
 enum tg_rule tg_syscall_rule(uint32_t number, unsigned flags);
 
 #ifdef __cplusplus

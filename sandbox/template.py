@@ -111,7 +111,10 @@ def _template():
     if modules:
         LazySite.load()
         for module in modules.split(","):
-            __import__(module)
+            try:
+                __import__(module)
+            except Exception:
+                traceback.print_exc()  # the programs that import it will say so themselves
     # First uses that fill caches.
     re.compile(r"\s*(\d+)")
     json.dumps({"a": [1.5, None]})

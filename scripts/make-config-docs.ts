@@ -14,6 +14,8 @@ import { configSchema } from '../lib/run/config.ts';
 /** The parts of a JSON Schema that the config uses. */
 interface Schema {
   readonly type?: string | readonly string[];
+  readonly anyOf?: readonly Schema[];
+  readonly const?: unknown;
   readonly description?: string;
   readonly default?: unknown;
   readonly enum?: readonly string[];
@@ -117,6 +119,8 @@ function rows(prefix: string, keys: readonly [string, Schema][]): string {
 function typeOf(schema: Schema): string {
   if (schema.enum !== undefined) return schema.enum.map((name) => `\`${name}\``).join(', ');
   if (schema.type === 'array') return `list of ${schema.items?.type}s`;
+  if (schema.const !== undefined) return String(schema.const);
+  if (schema.anyOf !== undefined) return schema.anyOf.map(typeOf).join(' or ');
   return typeof schema.type === 'string' ? schema.type : (schema.type ?? []).join(' or ');
 }
 

@@ -122,6 +122,11 @@ test('each combination that cannot work is refused at the key to look at first',
       /rl.kl: k1 in the loss has a gradient that does not depend on the reference/,
     ],
     [least, ['rl.kl=k1+', 'rl.kl_in=reward', 'rl.kl_coef=0.1'], /rl.kl: k1\+ differs from its plain form/],
+    [
+      least,
+      ['tool.url=http://localhost:8080', 'tool.python=python3'],
+      /tool.python: programs run at tool.url, with the interpreter there/,
+    ],
     [least, ['rl.gamma=0.9'], /rl.gamma: gamma discounts token by token, for reinforce\+\+/],
     [least, ['rl.overlong_length=10', 'rl.overlong_buffer=11'], /a buffer of 11 tokens is longer than/],
     [

@@ -75,6 +75,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   register_model(env, exports);
   register_values(env, exports);
   register_lora(env, exports);
+  register_process(env, exports);
   register_kv_cache(env, exports);
   return exports;
 }

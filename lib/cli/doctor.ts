@@ -7,6 +7,7 @@ import { native } from '../native.ts';
 import { libraryFloor } from '../package.ts';
 import { describeEnvironment } from '../run/environment.ts';
 import { openPythonTool } from '../tools/python.ts';
+import { describeLayers } from '../tools/sandbox/level.ts';
 import { bytes } from '../view/format.ts';
 
 export function doctorCommand(program: Command, exit: (code: number) => void): void {
@@ -75,9 +76,11 @@ async function doctor(python: string | undefined): Promise<boolean> {
         `${tool.describe}; one call: ${result.status} in ${(1000 * result.seconds).toFixed(0)} ms; extra packages: ${result.output.trim()}`,
       );
       row(
-        'isolation',
-        'separate processes with time, memory, output and file limits; not a security boundary (docs/python-tool.md)',
+        'sandbox',
+        `${tool.level.name}${tool.level.safe ? '' : ' (UNSAFE)'}, found by attacking it just now`,
       );
+      for (const line of describeLayers(tool.level)) row('', line);
+      for (const weakness of tool.level.weaknesses) row('', `but  ${weakness}`);
     } finally {
       await tool.close();
     }

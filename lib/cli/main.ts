@@ -15,6 +15,7 @@ import { evalCommand } from './eval.ts';
 import { Interrupted } from './interrupt.ts';
 import { mergeCommand } from './merge.ts';
 import { replayCommand } from './replay.ts';
+import { sandboxCommand } from './sandbox.ts';
 import { serveCommand } from './serve.ts';
 import { showCommand } from './show.ts';
 import { sweepCommand } from './sweep.ts';
@@ -48,6 +49,7 @@ async function main(): Promise<number> {
     chatCommand,
     mergeCommand,
     serveCommand,
+    sandboxCommand,
     synthesizeCommand,
     showCommand,
     tasksCommand,

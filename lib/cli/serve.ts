@@ -2,8 +2,9 @@
 import { basename, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { errorMessage, ToolgradError } from '../errors.ts';
+import { isLoopback } from '../serve/http.ts';
 import { openAnswering } from '../serve/open.ts';
-import { isLoopback, openServer } from '../serve/server.ts';
+import { openServer } from '../serve/server.ts';
 import { formats, type ToolFormat } from '../text/formats/index.ts';
 import { parameters } from '../view/format.ts';
 

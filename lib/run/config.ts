@@ -15,6 +15,7 @@ const countOrNone = z.int().min(0);
 const rate = z.number().min(0).max(1);
 const positive = z.number().positive();
 const decayRate = z.number().min(0).lt(1);
+const httpAddress = z.url({ protocol: /^https?$/, error: 'Expected an http(s) address' });
 
 const learningRate = {
   lr: positive.describe('peak learning rate'),
@@ -312,8 +313,9 @@ export const configSchema = z.strictObject({
         .describe('what is kept of an output that is too long: both ends, or one'),
       output_mb: count.max(64).default(1).describe('output kept at all, in MiB'),
       file_mb: count.default(16).describe('size of one file in MiB'),
-      workers: countOrNone.max(1024).default(0).describe('calls at once; 0 = one per core'),
+      workers: countOrNone.max(1024).default(0).describe('calls at once; 0 = one per core, or what url says'),
       python: z.string().nullable().default(null).describe('interpreter; default: python3 on PATH'),
+      url: httpAddress.nullable().default(null).describe('SandboxFusion service to run programs at'),
     })
     .prefault({}),
   optim: z

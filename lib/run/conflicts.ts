@@ -167,6 +167,9 @@ export function configConflicts(config: Config, ownTasks = false): ConfigConflic
       `${rollout.max_calls} calls and a last answer need ${rollout.max_calls + 1} turns; max_turns is ${rollout.max_turns}`,
     );
   }
+  if (config.tool.url !== null && config.tool.python !== null) {
+    conflict('tool.python', 'programs run at tool.url, with the interpreter there: leave python out');
+  }
   partialConflicts(config, conflict);
   aheadConflicts(config, conflict);
   for (const key of ['every', 'without_tool'] as const) {

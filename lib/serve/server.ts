@@ -1,18 +1,25 @@
 /**
  * OpenAI's chat completions API over HTTP: POST /v1/chat/completions, GET /v1/models, GET /health.
  *
- * Made for this machine. It binds to 127.0.0.1 unless told otherwise, answers only requests whose Host is the loopback's (a web
- * page cannot reach it by a name of its own), takes JSON only (a web page cannot post it without asking), and may ask for a key.
- * Bodies are bounded; a caller that goes away takes its request with it.
+ * Made for this machine (http.ts). It binds to 127.0.0.1 unless told otherwise; a caller that goes away takes its request with it.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorMessage } from '../errors.ts';
 import { packageVersion } from '../package.ts';
 import { ApiError, errorBody } from './api-error.ts';
 import { type ChatSettings, chatCompletion } from './chat-completion.ts';
 import type { Completions } from './completions.ts';
+import {
+  callerGone,
+  checkHost,
+  checkKey,
+  expectMethod,
+  listen,
+  mediaType,
+  readBody,
+  sendJson,
+  utf8,
+} from './http.ts';
 import { readRequest } from './request.ts';
 
 export interface ServerOptions {
@@ -39,55 +46,20 @@ export interface RunningServer {
   close(seconds: number): Promise<void>;
 }
 
-const kLoopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
-
-export function isLoopback(host: string): boolean {
-  return kLoopback.test(host.includes(':') ? `[${host}]` : host);
-}
-
 /** Starts to listen. Rejects when the address is taken or not this machine's. */
 export async function openServer(options: ServerOptions): Promise<RunningServer> {
   const { completions, chat, host = '127.0.0.1', port = 0, apiKey = null, bodyBytes = 4 * 2 ** 20 } = options;
   const started = Date.now();
-  const open = new Set<Promise<void>>();
-  let closing = false;
-
-  const server: Server = createServer((request, response) => {
-    const work = answer(request, response).catch((error: unknown) => fail(response, error));
-    open.add(work);
-    void work.finally(() => open.delete(work));
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-  const { port: bound } = server.address() as AddressInfo;
+  const listening = await listen({ host, port, answer, fail });
   return {
     host,
-    port: bound,
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}/v1`,
-    async close(seconds) {
-      closing = true;
-      const closed = new Promise((resolve) => server.close(resolve));
-      server.closeIdleConnections();
-      let timer: NodeJS.Timeout | undefined;
-      const deadline = new Promise((resolve) => {
-        timer = setTimeout(resolve, seconds * 1000);
-      });
-      await Promise.race([Promise.all(open), deadline]);
-      clearTimeout(timer);
-      await completions.close();
-      await Promise.all(open);
-      server.closeAllConnections();
-      await closed;
-    },
+    port: listening.port,
+    url: `${listening.origin}/v1`,
+    close: (seconds) => listening.close(seconds, () => completions.close()),
   };
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    checkOrigin(request);
+  async function answer(request: IncomingMessage, response: ServerResponse, closing: boolean): Promise<void> {
+    checkHost(request, host);
     const path = (request.url ?? '/').split('?')[0]!;
     if (path === '/health') {
       expectMethod(request, 'GET');
@@ -102,7 +74,7 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
         version: packageVersion,
       });
     }
-    checkKey(request);
+    checkKey(request, apiKey);
     const model = {
       id: chat.name,
       object: 'model',
@@ -129,10 +101,7 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
   async function complete(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const asked = readRequest(await readJson(request, bodyBytes));
     checkModel(asked.model);
-    const gone = new AbortController();
-    response.on('close', () => {
-      if (!response.writableFinished) gone.abort(new Error('the caller has gone'));
-    });
+    const gone = callerGone(response).signal;
     const onChunk = (chunk: object): void => {
       if (!response.headersSent) {
         response.writeHead(200, {
@@ -143,11 +112,11 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
       response.write(`data: ${JSON.stringify(chunk)}\n\n`);
     };
     try {
-      const whole = await chatCompletion(asked, chat, completions, onChunk, gone.signal);
+      const whole = await chatCompletion(asked, chat, completions, onChunk, gone);
       if (whole !== null) return sendJson(response, 200, whole);
       response.end('data: [DONE]\n\n');
     } catch (error) {
-      if (gone.signal.aborted) return;
+      if (gone.aborted) return;
       throw error;
     }
   }
@@ -162,24 +131,7 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
       response.end(`data: ${JSON.stringify(errorBody(said))}\n\n`);
       return;
     }
-    if (said.status === 413) response.setHeader('Connection', 'close');
-    if (said.status === 429) response.setHeader('Retry-After', '1');
     sendJson(response, said.status, errorBody(said));
-  }
-
-  function checkOrigin(request: IncomingMessage): void {
-    const named = request.headers.host ?? '';
-    if (isLoopback(host) && !kLoopback.test(named)) {
-      throw new ApiError(403, `Expected the Host header to name this machine's loopback, found ${named}`);
-    }
-  }
-
-  function checkKey(request: IncomingMessage): void {
-    if (apiKey === null) return;
-    const digest = (text: string) => createHash('sha256').update(text).digest();
-    const given = request.headers.authorization ?? '';
-    if (timingSafeEqual(digest(given), digest(`Bearer ${apiKey}`))) return;
-    throw new ApiError(401, 'Expected the key of this server as a bearer token', { code: 'invalid_api_key' });
   }
 
   function checkModel(name: string): void {
@@ -195,37 +147,15 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
   }
 }
 
-function expectMethod(request: IncomingMessage, method: string): void {
-  if (request.method !== method) {
-    throw new ApiError(405, `Expected ${method}, found ${request.method}`);
-  }
-}
-
-function sendJson(response: ServerResponse, status: number, body: object): void {
-  response.writeHead(status, { 'Content-Type': 'application/json' });
-  response.end(JSON.stringify(body));
-}
-
 /** The parsed body; ApiError 413, 415 or 400. */
 async function readJson(request: IncomingMessage, most: number): Promise<unknown> {
-  const kind = (request.headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase();
+  const kind = mediaType(request);
   if (kind !== 'application/json') {
     throw new ApiError(415, `Expected Content-Type application/json, found ${kind === '' ? 'none' : kind}`);
   }
-  const bytes = await new Promise<Buffer>((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size <= most) return void chunks.push(chunk);
-      request.pause(); // the connection is closed after the answer
-      reject(new ApiError(413, `The body is larger than ${most} bytes`));
-    });
-    request.on('end', () => resolve(Buffer.concat(chunks)));
-    request.on('error', reject);
-  });
+  const bytes = await readBody(request, most);
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return JSON.parse(utf8(bytes));
   } catch (error) {
     throw new ApiError(400, `The body is no JSON text: ${errorMessage(error)}`);
   }

@@ -98,14 +98,14 @@ export function harmless(text: string): string {
 
 /** Where the host shows through in a program's output. */
 export interface HostPaths {
-  /** The call's private working directory; shown as `/work`. */
+  /** The call's private working directory; shown as `/sandbox`. */
   workdir: string;
   /** Directories and files of the interpreter; shown as `<python>`. */
   interpreter: readonly string[];
 }
 
 function hidePaths(text: string, paths: HostPaths): string {
-  let shown = text.replaceAll(paths.workdir, '/work');
+  let shown = text.replaceAll(paths.workdir, '/sandbox');
   for (const path of [...paths.interpreter].sort((a, b) => b.length - a.length)) {
     shown = shown.replaceAll(path, '<python>');
   }
@@ -143,14 +143,27 @@ export interface Ending {
   status: ToolStatus;
   exitCode: number | null;
   signal: string | null;
+  /** Of the clock that ran out. */
   seconds: number;
   memoryBytes: number;
   /** Bytes of output after which a program is stopped. */
   hardBytes: number;
+  /** Bytes that its files may have together. */
+  fileBytes: number;
+  /** The session went with the program. */
+  sessionEnded: boolean;
 }
 
 /** One line for an ending that the program's own output does not explain; empty if it does. */
 function endingLine(ending: Ending, stderr: string): string {
+  const line = reasonLine(ending, stderr);
+  const lost = ending.sessionEnded && ending.status !== 'session_lost';
+  return lost
+    ? `${line}${line === '' ? '' : '\n'}The session has ended with it: its variables are lost`
+    : line;
+}
+
+function reasonLine(ending: Ending, stderr: string): string {
   switch (ending.status) {
     case 'timeout':
       return `TimeoutError: the program was stopped after ${ending.seconds} s`;
@@ -160,6 +173,10 @@ function endingLine(ending: Ending, stderr: string): string {
         : `MemoryError: the program needed more than ${Math.floor(ending.memoryBytes / 2 ** 20)} MiB`;
     case 'output_limit':
       return `OutputLimitError: the program was stopped because it wrote more than ${ending.hardBytes} bytes`;
+    case 'quota':
+      return `OSError: the program was stopped because it wrote more than ${ending.fileBytes} bytes of files, or too many files`;
+    case 'session_lost':
+      return "The program was not run: the session's interpreter has ended and its variables are lost";
     case 'exception':
       if (ending.signal !== null) return `The program was ended by signal ${ending.signal}`;
       return stderr.trim() === '' ? `The program ended with exit status ${ending.exitCode}` : '';

@@ -13,6 +13,7 @@ import type { Question, Task } from '../tasks/task.ts';
 import { chatmlTemplate, renderPrompt } from '../text/chat.ts';
 import { checkFormat, formats, type ToolFormat } from '../text/formats/index.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import { openSandboxFusion } from '../tools/fusion.ts';
 import { openPythonTool } from '../tools/python.ts';
 import type { Tool } from '../tools/tool.ts';
 import type { Reduction } from './batch.ts';
@@ -75,12 +76,7 @@ export async function openSetup(
   trainable = true,
 ): Promise<Setup> {
   const plan = await planQuestions(config, parts.tasks);
-  const tool =
-    parts.tool ??
-    (await openPythonTool({
-      ...(config.tool.python === null ? {} : { python: config.tool.python }),
-      ...(config.tool.workers === 0 ? {} : { workers: config.tool.workers }),
-    }));
+  const tool = parts.tool ?? (await openTool(config.tool));
   try {
     const { model, tokenizer } = await openPolicy(config, modelPath, trainable);
     let frozen: Model | null = null;
@@ -142,6 +138,15 @@ export async function openSetup(
     if (parts.tool === undefined) await tool.close();
     throw error;
   }
+}
+
+/** The tool that a run's programs go to: Python here, or the service at `url`. */
+function openTool({ python, workers, url }: Config['tool']): Promise<Tool> {
+  if (url !== null) return openSandboxFusion({ url, ...(workers === 0 ? {} : { concurrency: workers }) });
+  return openPythonTool({
+    ...(python === null ? {} : { python }),
+    ...(workers === 0 ? {} : { workers }),
+  });
 }
 
 /** The prompt's ids; with `textOnly` it asks for an answer without the tool, and may begin that answer (eval.text_prefix). */

@@ -128,6 +128,8 @@ uint32_t expected(const seccomp_data& data, unsigned flags) {
       return if_only(low(0) == kPid);
     case TG_RULE_OWN:
       return if_only(own(low(0)));
+    case TG_RULE_AFFINITY:
+      return own(low(0)) ? kAllow : error(ENOSYS);
     case TG_RULE_PRIORITY:
       return if_only(low(0) == 0 && own(low(1)));
     case TG_RULE_CLOCK:
