@@ -66,8 +66,8 @@ time.sleep(.1)`),
   {
     number: 49,
     title: 'sets up io_uring, which could make sockets',
-    layers: ['seccomp'],
-    without: ['seccomp'],
+    layers: ['seccomp', 'rlimits'],
+    without: ['seccomp', 'rlimits'],
     run: program(`
 fd = sc('io_uring_setup', 4, ctypes.create_string_buffer(120))
 if fd >= 0: hit('a ring')
@@ -117,8 +117,8 @@ for fd in range(0, 4096):
   {
     number: 103,
     title: 'reads a secret by io_uring: opens and reads without a system call of their own',
-    layers: strangers,
-    without: strangers,
+    layers: ['namespaces', 'landlock', 'seccomp', 'rlimits'],
+    without: ['namespaces', 'landlock', 'seccomp', 'rlimits'],
     run: program(`
 params = ctypes.create_string_buffer(120)
 ring = sc('io_uring_setup', 8, params)

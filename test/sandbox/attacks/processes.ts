@@ -407,9 +407,9 @@ thread.start(); thread.join(); time.sleep(.1)`),
   {
     number: 95,
     title: 'takes real-time scheduling and the highest priority',
-    layers: kernelOnly,
-    without: kernelOnly,
-    controlNeedsRoot: true,
+    layers: ['supervisor', 'namespaces', 'seccomp'],
+    without: [],
+    control: 'none: capabilities are dropped at every level',
     run: program(`
 for call in (('sched_setscheduler', 0, 1, struct.pack('i', 1)), ('sched_setscheduler', 0, 2, struct.pack('i', 50)),
              ('sched_setattr', 0, struct.pack('IIQiIQQQII', 56, 6, 0, 0, 0, 10**7, 10**8, 10**8, 0, 0), 0),
@@ -422,9 +422,9 @@ for call in (('sched_setscheduler', 0, 1, struct.pack('i', 1)), ('sched_setsched
   {
     number: 96,
     title: 'has or takes capabilities, changes its user',
-    layers: kernelOnly,
-    without: kernelOnly,
-    controlNeedsRoot: true,
+    layers: ['supervisor', 'namespaces', 'seccomp'],
+    without: [],
+    control: 'none: capabilities are dropped at every level',
     run: program(`
 head, data = struct.pack('Ii', 0x20080522, 0), ctypes.create_string_buffer(24)
 sc('capget', head, data)
