@@ -4,10 +4,8 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
@@ -21,7 +19,7 @@ import { openSandboxFusion } from '../lib/tools/fusion.ts';
 import { openPythonTool } from '../lib/tools/python.ts';
 import type { Tool } from '../lib/tools/tool.ts';
 import { type ScriptedTool, scriptedTool } from './support/rollouts.ts';
-import { needsProc, request, untilGone } from './support/tool.ts';
+import { request, untilIdle } from './support/tool.ts';
 
 /** A server over a tool that answers at once, or after `delay` milliseconds. */
 async function serve(
@@ -214,9 +212,7 @@ test('our client takes as many places as the server has, and outlasts a server t
 });
 
 test('a program whose caller has gone is killed, and one that waits is never begun', async (t) => {
-  if (!needsProc(t)) return;
-  const scratch = mkdtempSync(path.join(tmpdir(), 'sandbox-gone-'));
-  await using tool = await openPythonTool({ workers: 1, temporaryDirectory: scratch });
+  await using tool = await openPythonTool({ workers: 1 });
   const { server } = await serve(t, { tool, workers: 1 });
   await using client = await openSandboxFusion({ url: server.url, concurrency: 2 });
   const aborts = [new AbortController(), new AbortController()];
@@ -227,10 +223,9 @@ test('a program whose caller has gone is killed, and one that waits is never beg
   await sleep(300);
   for (const abort of aborts.reverse()) abort.abort();
   for (const call of calls) await t.throwsAsync(call, { name: 'AbortError' });
-  await untilGone(t, scratch, scratch, 10_000);
+  await untilIdle(t, tool, 10_000);
   t.like(await client.run(request('print(1)')), { status: 'ok' }, 'and the place is free again');
   t.is(server.open, 0);
-  rmSync(scratch, { recursive: true, force: true });
 });
 
 test('a failure of the tool is a SandboxError, is told to the server, and nothing else is', async (t) => {
