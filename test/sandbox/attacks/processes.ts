@@ -229,7 +229,7 @@ except (RuntimeError, MemoryError) as error: print(error)
 stop.set()
 if made >= 3000: hit(made, 'threads')
 print(made)`,
-      { memoryBytes: 2 ** 28 },
+      { memoryBytes: 2 ** 28, wallSeconds: 3 },
     ),
   },
   {
