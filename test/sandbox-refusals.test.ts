@@ -181,6 +181,30 @@ test('as many programs run as there are workers, a few wait, and the others are 
   t.is((await post(server, program)).status, 200, 'later there is room');
 });
 
+test('places go from hand to hand: never more programs than workers, and none is lost', async (t) => {
+  const { server, tool } = await serve(t, { workers: 2, queue: 20 }, 20);
+  for (const round of [1, 2]) {
+    const calls = Array.from({ length: 12 }, () => post(server, program));
+    t.true((await Promise.all(calls)).every(({ status }) => status === 200));
+    t.is(tool.peak, 2, `round ${round}`);
+  }
+  t.is(tool.requests.length, 24);
+
+  const single = await serve(t, { workers: 1 }, 1000);
+  const running = post(single.server, program);
+  await until(() => single.tool.requests.length === 1);
+  await using client = await openSandboxFusion({ url: single.server.url, attempts: 1 });
+  const leaving = new AbortController();
+  const left = client.run(request('print(1)'), leaving.signal);
+  await until(() => single.server.open === 2);
+  leaving.abort();
+  await t.throwsAsync(left, { name: 'AbortError' });
+  await until(() => single.server.open === 1);
+  t.is((await running).status, 200);
+  t.is((await post(single.server, program)).status, 200, 'the place did not go to the one who left');
+  t.is(single.tool.requests.length, 2);
+});
+
 test('a call waits for a place about as long as its caller does, then it is told', async (t) => {
   const { server } = await serve(t, { workers: 1 }, 7000);
   const running = post(server, program);
