@@ -1,0 +1,3 @@
+import sys
+print('three', flush=True)
+sys.exit(3)

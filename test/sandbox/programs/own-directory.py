@@ -1,0 +1,11 @@
+import os
+print(os.listdir('.'))
+with open('made.txt', 'w') as file: file.write('line 1\nline 2\n')
+with open('made.txt', 'a') as file: print('line 3', file=file)
+with open('made.txt') as file: print(file.readlines())
+with open('made.txt', 'r+b') as file: file.seek(5); file.write(b'X'); file.truncate(7)
+print(open('made.txt', 'rb').read(), os.listdir('.'), os.path.isabs(os.getcwd()))
+os.mkdir('d'); os.symlink('made.txt', 'link'); os.link('made.txt', 'hard'); os.rename('link', 'd/link')
+print(os.readlink('d/link'), os.stat('hard').st_nlink, sorted(e.name for e in os.scandir('.')))
+os.chmod('made.txt', 0o600); os.utime('made.txt', (1, 1)); os.remove('hard'); os.unlink('d/link'); os.rmdir('d')
+print(os.listdir('.'), os.path.expanduser('~') == os.environ['HOME'])
