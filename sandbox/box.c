@@ -125,6 +125,7 @@ static void begin_clock(struct box* box, const struct tg_run* run) {
   box->file_count = 0;
   box->error[0] = 0;
   box->done.kind = 0;
+  box->tree_last = box->tree_spent = 0;
   for (int i = 0; i < 2; i++) tg_keep_begin(&box->streams[i], run->kept_bytes);
 }
 
@@ -230,7 +231,11 @@ void begin_call(struct supervisor* all, const struct tg_run* run) {
     begin_clock(box, run);
     for (enum port port = kStdout; port <= kStderr; port++) drain(all, box, port);
     for (int i = 0; i < 2; i++) tg_keep_begin(&box->streams[i], run->kept_bytes);
-    if (send_cell(box, run) == 0) return;
+    const struct tg_order order = {.kind = TG_ORDER_GO_ON};
+    const bool goes_on = (all->settings.layers & TG_NAMESPACES)
+                             ? tg_send(box->ports[kStatus], &order, sizeof order, NULL, 0) == 0
+                             : syscall(SYS_pidfd_send_signal, box->pidfd, SIGCONT, NULL, 0) == 0;
+    if (goes_on && send_cell(box, run) == 0) return;
     fail_call(all, box, "the session cannot be reached", errno);
     close_box(box);
     return;
@@ -337,7 +342,14 @@ static void finish(struct supervisor* all, struct box* box, const struct tg_even
     fail_call(all, box, "the interpreter ended before the program began", 0);
     return;
   }
-  send_result(all, box, (uint32_t)event->status, event->cpu_us, event->rss_bytes, flags);
+  measure_tree(all, box);
+  const uint64_t cpu = event->cpu_us > box->tree_spent ? event->cpu_us : box->tree_spent;
+  // Killed, and not by us: by the kernel for want of memory, or by itself.
+  if (box->cause == kExit && (event->status & 0x7f) == SIGKILL && memory_kills() > all->memory_kills) {
+    all->memory_kills += 1;
+    flags |= kOutOfMemory;
+  }
+  send_result(all, box, (uint32_t)event->status, cpu, event->rss_bytes, flags);
 }
 
 static void take_file(struct box* box, uint32_t index, int file) {
@@ -364,13 +376,28 @@ static void take_file(struct box* box, uint32_t index, int file) {
   close(file);
 }
 
-static void on_started(struct box* box, pid_t sender) {
+static void on_started(const struct supervisor* all, struct box* box, pid_t sender) {
   box->started = true;
   box->started_at = now_us();
   box->program = sender;
   box->processor_before = processor_us(sender);
   box->queued_before = queued_us(sender);
+  measure_tree(all, box);
+  box->tree_spent = 0;
   box->next_check = box->started_at + kShortestCheck;
+}
+
+// The process id behind a pidfd.
+static pid_t process_of(int pidfd) {
+  char name[48], line[128];
+  int pid = 0;
+  snprintf(name, sizeof name, "/proc/self/fdinfo/%d", pidfd);
+  FILE* file = fopen(name, "re");
+  while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+    if (sscanf(line, "Pid: %d", &pid) == 1) break;
+  }
+  if (file != NULL) fclose(file);
+  return pid > 0 ? pid : 0;
 }
 
 static void on_status(struct supervisor* all, struct box* box) {
@@ -392,10 +419,11 @@ static void on_status(struct supervisor* all, struct box* box) {
   event.text[sizeof event.text - 1] = 0;
   if (event.kind == TG_EVENT_PROCESS && descriptor >= 0 && box->pidfd < 0) {
     box->pidfd = descriptor;
+    box->init = (all->settings.layers & TG_NAMESPACES) ? process_of(descriptor) : 0;
     descriptor = -1;
     if (box->cause != kExit) kill_box(all, box);  // stopped before there was what could be killed
   } else if (event.kind == TG_EVENT_STARTED && box->session == 0) {
-    on_started(box, sender);
+    on_started(all, box, sender);
   } else if (event.kind == TG_EVENT_CLEANED && box->busy && box->done.kind == TG_EVENT_DONE) {
     event = box->done;
     box->done.kind = 0;
@@ -428,17 +456,20 @@ static void on_cell(struct supervisor* all, struct box* box) {
   if (size < 0 && errno == EAGAIN) return;
   const bool expected = size == sizeof event && box->busy && event.nonce == box->nonce && box->done.kind == 0;
   if (expected && event.kind == TG_EVENT_STARTED && !box->started) {
-    on_started(box, sender);
+    on_started(all, box, sender);
   } else if (expected && event.kind == TG_EVENT_DONE && box->started) {
     event.rss_bytes = event.rss_bytes < ((uint64_t)1 << 50) ? event.rss_bytes : 0;
     const uint64_t now = processor_us(box->program);
     if (event.cpu_us == 0 && now > box->processor_before) event.cpu_us = now - box->processor_before;
     box->escalate_at = 0;
     const struct tg_order order = {.kind = TG_ORDER_CLEAN, .pid = event.pid};
-    if ((all->settings.layers & TG_NAMESPACES) && tg_send(box->ports[kStatus], &order, sizeof order, NULL, 0) == 0)
+    if ((all->settings.layers & TG_NAMESPACES) && tg_send(box->ports[kStatus], &order, sizeof order, NULL, 0) == 0) {
       box->done = event;
-    else
+    } else {
+      // Between two cells nothing of a session runs.
+      syscall(SYS_pidfd_send_signal, box->pidfd, SIGSTOP, NULL, 0);
       finish(all, box, &event, 0);
+    }
   } else if (size <= 0) {
     // The interpreter goes, or the program closed the socket: the session is over, and its end will be reported.
     epoll_ctl(all->epoll, EPOLL_CTL_DEL, box->ports[kCell], NULL);

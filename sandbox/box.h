@@ -22,7 +22,7 @@ enum cause {
   kFailed = 6,
   kSessionLost = 7,
 };
-enum result_flags { kStarted = 1, kSessionEnded = 2, kStarved = 4 };
+enum result_flags { kStarted = 1, kSessionEnded = 2, kStarved = 4, kOutOfMemory = 8 };
 
 // Which descriptor of a box an event is of.
 enum port { kStatus, kCell, kStdout, kStderr, kPorts };
@@ -43,6 +43,7 @@ struct box {
   struct template* template;
   uint64_t session;
   pid_t program;  // as the system at large numbers it; 0 before it started
+  pid_t init;     // likewise, with namespaces
   // The call.
   bool busy, started;
   uint64_t id, nonce;
@@ -50,6 +51,7 @@ struct box {
   int64_t begun, started_at, next_check, escalate_at;
   int escalations;
   uint64_t processor_before, queued_before;
+  uint64_t tree_last, tree_spent;  // processor time of all processes, where there can be more than one
   int cause;
   bool starved;
   struct tg_event done;  // a cell's end, which is told when nothing else of it is left
@@ -72,6 +74,7 @@ struct supervisor {
   struct box* boxes;
   size_t box_count;  // places in use, some of them free again
   uint32_t serial;
+  uint64_t memory_kills;  // of which the results have told
   int restarts;
 };
 
@@ -81,6 +84,10 @@ enum { kShortestCheck = 2000 };  // us between two looks at a processor clock
 int64_t now_us(void);
 // Processor time of a process so far, all its threads; 0 if it is gone.
 uint64_t processor_us(pid_t pid);
+// That of all processes of a box, where it may have several, is added to what it has spent.
+void measure_tree(const struct supervisor* all, struct box* box);
+// How often the kernel has killed for want of memory, on the whole machine.
+uint64_t memory_kills(void);
 // How long it has been ready to run without a processor.
 uint64_t queued_us(pid_t pid);
 

@@ -59,7 +59,13 @@ attempt("environ", lambda: open("/proc/%d/environ" % arguments["trainer"], "rb")
 attempt("tcp", lambda: connect(socket.AF_INET, ("127.0.0.1", arguments["port"])))
 attempt("abstract", lambda: connect(socket.AF_UNIX, "\0" + arguments["abstract"]))
 attempt("fork", fork)
-attempt("sharedMemory", lambda: checked(libc.shmget(0, 4096, 0o1600)))
+def shared_memory():
+    segment = libc.shmget(0, 4096, 0o1600)
+    checked(segment)
+    libc.shmctl(segment, 0, None)  # removed at once, where it could be made
+
+
+attempt("sharedMemory", shared_memory)
 attempt("memory", lambda: bytearray(arguments["memory"]))
 attempt("raise", lambda: resource.setrlimit(resource.RLIMIT_AS, (-1, -1)))
 attempt("bigFile", lambda: open("big", "wb", 0).truncate(arguments["file"]))

@@ -54,10 +54,14 @@ static void hand_over(const struct tg_process* process) {
   if (input != MAP_FAILED && work >= 0) tg_send_files(process->status, work, input + before, order->fetch_bytes);
 }
 
-// Kills what a cell has left: of every process since the last time only `keep` goes on. Numbers grow, so that the newest is told by
-// making one more; threads, which have numbers too, cannot be opened. Returns -1 if the numbers have run over.
+static pid_t kept;  // the interpreter of a session between two cells
+
+// Kills what a cell has left and stops the interpreter: of every process since the last time only `keep` is there, and does not run.
+// Numbers grow, so that the newest is told by making one more; threads, which have numbers too, cannot be opened.
+// `keep` is the program's word. Returns -1 if it cannot be, or the numbers have run over.
 static int clean(pid_t keep) {
-  static pid_t kept = 0, cleaned = 1;
+  static pid_t cleaned = 1;
+  if (keep < 2) return -1;
   const pid_t newest = vfork();
   if (newest == 0) _exit(0);
   if (newest < 0) return -1;
@@ -72,7 +76,7 @@ static int clean(pid_t keep) {
   }
   kept = keep;
   cleaned = newest;
-  return 0;
+  return kill(keep, SIGSTOP);
 }
 
 static void obey(const struct tg_process* process) {
@@ -84,6 +88,7 @@ static void obey(const struct tg_process* process) {
     tg_send(process->status, &cleaned, sizeof cleaned, NULL, 0);
     return;
   }
+  if (size == sizeof order && order.kind == TG_ORDER_GO_ON && kept > 0 && kill(kept, SIGCONT) == 0) return;
   kill(-1, SIGKILL);  // everything here but this process: an order, or the end of the supervisor
 }
 

@@ -46,7 +46,7 @@ static void watch(pid_t pid, int child) {
     if (waits[1].revents != 0) {
       struct tg_cell order;
       const ssize_t size = tg_receive(kSocket, &order, sizeof order, NULL, 0, NULL, MSG_DONTWAIT);
-      if (size == 0) _exit(0);
+      if (size == 0) _exit(0);  // the supervisor has let go of the session
       if (size == sizeof order && order.kind == TG_CELL_KILL) kill(pid, SIGKILL);
     }
     if (waits[0].revents == 0) continue;

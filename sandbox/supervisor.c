@@ -209,6 +209,7 @@ static void settle(struct tg_text body) {
   snprintf(all.cgroup_text, sizeof all.cgroup_text, "not asked for");
   if (settings->budget_bytes > 0)
     tg_make_cgroup(&all.cgroup, settings->budget_bytes, kMostProcesses, all.cgroup_text, sizeof all.cgroup_text);
+  all.memory_kills = memory_kills();
   start_template(0);
 }
 

@@ -71,7 +71,8 @@ struct tg_order {
 };
 enum tg_order_kind {
   TG_ORDER_KILL = 1,   // all processes
-  TG_ORDER_CLEAN = 2,  // all but `pid`, then say so
+  TG_ORDER_CLEAN = 2,  // all but `pid`, which is stopped, then say so
+  TG_ORDER_GO_ON = 3,  // that one again
 };
 
 // What a new process of a template is to do; filled by the library, read by template.py through ctypes.

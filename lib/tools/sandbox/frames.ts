@@ -56,6 +56,8 @@ export interface ResultFrame {
   started: boolean;
   sessionEnded: boolean;
   starved: boolean;
+  /** The kernel killed it because memory ran out. */
+  outOfMemory: boolean;
   /** As waitpid gives it. */
   status: number;
   /** From the program's beginning. */
@@ -190,6 +192,7 @@ export function readResult(body: Buffer): ResultFrame {
   const flags = reader.number(1);
   const result = {
     ...{ id, cause, started: (flags & 1) !== 0, sessionEnded: (flags & 2) !== 0, starved: (flags & 4) !== 0 },
+    outOfMemory: (flags & 8) !== 0,
     status: reader.number(4),
     seconds: reader.number(8) / 1e6,
     startSeconds: reader.number(8) / 1e6,

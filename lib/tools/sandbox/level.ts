@@ -39,9 +39,9 @@ const everywhere = [
   'timing of caches and processors can be observed between programs that run at the same time',
 ];
 const withoutNamespaces = [
-  'programs can ask whether a path exists and read its metadata (stat)',
+  'programs can ask whether a path exists, read its metadata and the target of a link, and learn the name of this host',
   'programs see the process list only by number, and share the user id of the programs beside them',
-  'files are counted by looking every 50 ms, so a program may write more than its quota for that long',
+  'files are counted by looking every 5 ms, so a program may write more than its quota for that long',
 ];
 
 export function levelOf(

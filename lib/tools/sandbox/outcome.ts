@@ -59,9 +59,8 @@ function statusOf(
     default: {
       if (signal === 'SIGXCPU') return 'timeout';
       const last = stderr.trimEnd().split('\n').at(-1) ?? '';
-      // Killed, and not by the supervisor: by the kernel, which was out of memory.
       const memory =
-        signal === 'SIGKILL' ||
+        result.outOfMemory ||
         (exitCode !== 0 && outOfMemory.test(last)) ||
         (signal === 'SIGABRT' && /bad_alloc|MemoryError/.test(stderr));
       return memory ? 'memory' : exitCode === 0 ? 'ok' : 'exception';
