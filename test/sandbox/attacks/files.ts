@@ -336,7 +336,7 @@ with open('big', 'wb', buffering=0) as file:
     for _ in range(400):
         if attempt(file.write, bytes(1 << 20)) is None: break
         size = os.fstat(file.fileno()).st_size
-        if size > 60 << 20: hit(size, 'bytes'); break`,
+        if size > 8 << 20: hit(size, 'bytes'); break`,
       { fileBytes: 8 * 2 ** 20 },
     ),
   },
