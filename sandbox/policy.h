@@ -1,6 +1,7 @@
 // What a program may do to the machine: resource limits, files (Landlock), system calls (seccomp). Each function takes
 // effect on the calling process, for good, and is called by it between fork and the first instruction of the program, in
-// this order: tg_limit, tg_drop_capabilities, tg_landlock, tg_seccomp. They return 0 or -errno and never print, exit or allocate after a fork.
+// this order: tg_limit, tg_drop_capabilities, tg_landlock, tg_seccomp. They return 0 or -errno and never print, exit or
+// allocate after a fork. A process for which one of them failed must not run a program.
 // Nothing here comes from the program: all is told by the trainer.
 #pragma once
 #include <stddef.h>

@@ -68,6 +68,7 @@ const examples = [
   'docs/kernels.md',
   'docs/lora.md',
   'docs/python-tool.md',
+  'docs/sandbox-serve.md',
   'docs/serve.md',
   'docs/tasks.md',
 ].flatMap((page) =>
@@ -77,7 +78,7 @@ const examples = [
 );
 
 test('the examples of the documentation are type-checked', (t) => {
-  t.is(examples.length, 14);
+  t.is(examples.length, 15);
   const sources = new Map(examples.map((example) => [join(packageRoot, `${example.name}.ts`), example]));
   const { config } = ts.readConfigFile(join(packageRoot, 'tsconfig.json'), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, packageRoot);

@@ -4,10 +4,8 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
@@ -21,7 +19,7 @@ import { openSandboxFusion } from '../lib/tools/fusion.ts';
 import { openPythonTool } from '../lib/tools/python.ts';
 import type { Tool } from '../lib/tools/tool.ts';
 import { type ScriptedTool, scriptedTool } from './support/rollouts.ts';
-import { needsProc, request, untilGone } from './support/tool.ts';
+import { request, untilIdle } from './support/tool.ts';
 
 /** A server over a tool that answers at once, or after `delay` milliseconds. */
 async function serve(
@@ -183,6 +181,30 @@ test('as many programs run as there are workers, a few wait, and the others are 
   t.is((await post(server, program)).status, 200, 'later there is room');
 });
 
+test('places go from hand to hand: never more programs than workers, and none is lost', async (t) => {
+  const { server, tool } = await serve(t, { workers: 2, queue: 20 }, 20);
+  for (const round of [1, 2]) {
+    const calls = Array.from({ length: 12 }, () => post(server, program));
+    t.true((await Promise.all(calls)).every(({ status }) => status === 200));
+    t.is(tool.peak, 2, `round ${round}`);
+  }
+  t.is(tool.requests.length, 24);
+
+  const single = await serve(t, { workers: 1 }, 1000);
+  const running = post(single.server, program);
+  await until(() => single.tool.requests.length === 1);
+  await using client = await openSandboxFusion({ url: single.server.url, attempts: 1 });
+  const leaving = new AbortController();
+  const left = client.run(request('print(1)'), leaving.signal);
+  await until(() => single.server.open === 2);
+  leaving.abort();
+  await t.throwsAsync(left, { name: 'AbortError' });
+  await until(() => single.server.open === 1);
+  t.is((await running).status, 200);
+  t.is((await post(single.server, program)).status, 200, 'the place did not go to the one who left');
+  t.is(single.tool.requests.length, 2);
+});
+
 test('a call waits for a place about as long as its caller does, then it is told', async (t) => {
   const { server } = await serve(t, { workers: 1 }, 7000);
   const running = post(server, program);
@@ -214,9 +236,7 @@ test('our client takes as many places as the server has, and outlasts a server t
 });
 
 test('a program whose caller has gone is killed, and one that waits is never begun', async (t) => {
-  if (!needsProc(t)) return;
-  const scratch = mkdtempSync(path.join(tmpdir(), 'sandbox-gone-'));
-  await using tool = await openPythonTool({ workers: 1, temporaryDirectory: scratch });
+  await using tool = await openPythonTool({ workers: 1 });
   const { server } = await serve(t, { tool, workers: 1 });
   await using client = await openSandboxFusion({ url: server.url, concurrency: 2 });
   const aborts = [new AbortController(), new AbortController()];
@@ -227,10 +247,9 @@ test('a program whose caller has gone is killed, and one that waits is never beg
   await sleep(300);
   for (const abort of aborts.reverse()) abort.abort();
   for (const call of calls) await t.throwsAsync(call, { name: 'AbortError' });
-  await untilGone(t, scratch, scratch, 10_000);
+  await untilIdle(t, tool, 10_000);
   t.like(await client.run(request('print(1)')), { status: 'ok' }, 'and the place is free again');
   t.is(server.open, 0);
-  rmSync(scratch, { recursive: true, force: true });
 });
 
 test('a failure of the tool is a SandboxError, is told to the server, and nothing else is', async (t) => {

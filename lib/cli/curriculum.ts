@@ -16,8 +16,10 @@ import { type RunView, runView } from '../view/progress.ts';
 import { type GuideFlags, listOption, openAgents, readAgents } from './agents.ts';
 import { interruptible } from './interrupt.ts';
 import { readConfig } from './train.ts';
+import { unsafeOption, unsafeOverride } from './unsafe.ts';
 
 interface CurriculumFlags extends GuideFlags {
+  readonly unsafeSandbox?: boolean;
   readonly agent: readonly string[];
   readonly temperatures: string;
   readonly questions?: string;
@@ -57,12 +59,18 @@ export function curriculumCommand(program: Command): void {
     )
     .option('--guide-model <name>', "the guide's name at that endpoint")
     .option('--resume', 'go on with a file that was not finished')
+    .option(...unsafeOption)
     .addHelpText(
       'after',
       '\nExample:\n  toolgrad curriculum first.yaml model.path=runs/first/checkpoints/000080 --out curriculum.jsonl',
     )
     .action(async (path: string, overrides: string[], flags: CurriculumFlags) => {
-      const config = readConfig(path, [...overrides, 'curriculum.file=null', 'curriculum.order=potential']);
+      const config = readConfig(path, [
+        ...overrides,
+        ...unsafeOverride(flags),
+        'curriculum.file=null',
+        'curriculum.order=potential',
+      ]);
       if (config.rl.steps === 0) {
         throw new ToolgradError('ERR_USAGE', 'rl.steps is 0: expected training questions to rate');
       }

@@ -14,15 +14,17 @@ import { evaluationTable } from '../view/progress.ts';
 import { type TrajectoryRecord, transcript } from '../view/transcript.ts';
 import { invocation, shortPath } from './invocation.ts';
 import { readConfig, trainOnConsole } from './train.ts';
+import { unsafeOption, unsafeOverride } from './unsafe.ts';
 
 export function demoCommand(program: Command, exit: (code: number) => void): void {
   program
     .command('demo')
     .description('watch a small model learn to call Python (a few minutes on two CPU cores)')
     .argument('[overrides...]', 'key=value, for example seed=3')
+    .option(...unsafeOption)
     .addHelpText('after', '\nExample:\n  toolgrad demo seed=3')
-    .action(async (overrides: string[]) => {
-      exit(await demo(overrides));
+    .action(async (overrides: string[], flags: { unsafeSandbox?: boolean }) => {
+      exit(await demo([...overrides, ...unsafeOverride(flags)]));
     });
 }
 

@@ -21,8 +21,10 @@ import { behaviourTable, scoreTable } from '../view/scores.ts';
 import { type GuideFlags, listOption, openAgents, readAgents, readEndpoint } from './agents.ts';
 import { interruptible } from './interrupt.ts';
 import { readConfig } from './train.ts';
+import { unsafeOption, unsafeOverride } from './unsafe.ts';
 
 interface EvalFlags extends GuideFlags {
+  readonly unsafeSandbox?: boolean;
   readonly agent: readonly string[];
   readonly tool: boolean;
   readonly set: readonly string[];
@@ -69,12 +71,19 @@ export function evalCommand(program: Command): void {
     .option('--judge-model <name>', "the judge's name at that endpoint")
     .option('--out <folder>', 'write eval.jsonl and summary.json there')
     .option('--json', 'print summary.json instead of tables')
+    .option(...unsafeOption)
     .addHelpText(
       'after',
       '\nExample:\n  toolgrad eval runs/demo/config.yaml model.path=runs/demo/checkpoints/000090 --agent text,agent --samples 4 --temperature 0.6',
     )
     .action(async (path: string, overrides: string[], flags: EvalFlags) => {
-      const config = readConfig(path, [...overrides, ...settings(flags), 'sft.steps=0', 'rl.steps=0']);
+      const config = readConfig(path, [
+        ...overrides,
+        ...unsafeOverride(flags),
+        ...settings(flags),
+        'sft.steps=0',
+        'rl.steps=0',
+      ]);
       const sets = flags.set.length === 0 ? null : await loadSets(flags.set);
       if (sets === null && config.eval.questions === 0) {
         throw new ToolgradError('ERR_USAGE', 'eval.questions is 0: expected held-out questions to ask');

@@ -7,8 +7,10 @@ import { isLoopback } from '../serve/http.ts';
 import { openSandboxServer } from '../serve/sandbox-server.ts';
 import { openPythonTool } from '../tools/python.ts';
 import { interruptible } from './interrupt.ts';
+import { unsafeOption } from './unsafe.ts';
 
 interface ServeFlags {
+  unsafeSandbox?: boolean;
   host: string;
   port: string;
   expose?: boolean;
@@ -46,6 +48,7 @@ export function sandboxCommand(program: Command): void {
     .option('--workers <n>', 'programs at once; default: one per core')
     .option('--queue <n>', 'calls that may wait; more get status 503', '256')
     .option('--python <path>', 'interpreter; default: python3 on PATH')
+    .option(...unsafeOption)
     .option('--grace <s>', 'seconds that running programs get when the server is stopped', '10')
     .addHelpText('after', '\nExample:\n  toolgrad sandbox serve --port 8080 --workers 8')
     .action((flags: ServeFlags) => serve(flags));
@@ -95,6 +98,7 @@ async function serve(flags: ServeFlags): Promise<void> {
   await using tool = await openPythonTool({
     workers,
     ...(flags.python === undefined ? {} : { python: flags.python }),
+    unsafe: flags.unsafeSandbox === true,
   });
   const server = await openSandboxServer({
     tool,

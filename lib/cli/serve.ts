@@ -7,8 +7,10 @@ import { openAnswering } from '../serve/open.ts';
 import { openServer } from '../serve/server.ts';
 import { formats, type ToolFormat } from '../text/formats/index.ts';
 import { parameters } from '../view/format.ts';
+import { unsafeOption } from './unsafe.ts';
 
 interface ServeFlags {
+  unsafeSandbox?: boolean;
   host: string;
   port: string;
   name?: string;
@@ -63,6 +65,7 @@ export function serveCommand(program: Command): void {
     .option('--queue <n>', 'answers that may wait; more get status 429', '256')
     .option('--threads <n>', 'engine threads; 0 = one per core', '0')
     .option('--dtype <dtype>', 'bfloat16 or float32', 'bfloat16')
+    .option(...unsafeOption)
     .option('--grace <s>', 'seconds that running answers get when the server is stopped', '10')
     .addHelpText(
       'after',
@@ -138,6 +141,7 @@ async function serve(path: string, flags: ServeFlags): Promise<void> {
             limits,
             ...(workers === undefined ? {} : { workers }),
             ...(flags.python === undefined ? {} : { python: flags.python }),
+            unsafe: flags.unsafeSandbox === true,
           }
         : null,
   });

@@ -17,11 +17,13 @@ import { bytes, parameters } from '../view/format.ts';
 import { evaluationTable, runView } from '../view/progress.ts';
 import { interruptible } from './interrupt.ts';
 import { invocation, shortPath } from './invocation.ts';
+import { unsafeOption, unsafeOverride } from './unsafe.ts';
 
 interface TrainFlags {
   resume?: boolean;
   clean?: boolean;
   dryRun?: boolean;
+  unsafeSandbox?: boolean;
 }
 
 export function trainCommand(program: Command, exit: (code: number) => void): void {
@@ -33,12 +35,13 @@ export function trainCommand(program: Command, exit: (code: number) => void): vo
     .option('--dry-run', 'print the resolved config, the memory plan and one tool call, then stop')
     .option('--resume', 'continue the run in its directory from its last checkpoint')
     .option('--clean', "remove the run directory's files first")
+    .option(...unsafeOption)
     .addHelpText(
       'after',
       '\nExample:\n  toolgrad train examples/smollm2-135m.yaml model.path=./SmolLM2-135M-Instruct rl.steps=20',
     )
     .action(async (path: string, overrides: string[], flags: TrainFlags) => {
-      const config = readConfig(path, overrides);
+      const config = readConfig(path, [...overrides, ...unsafeOverride(flags)]);
       if (flags.dryRun === true) return dryRun(config);
       if (flags.resume === true && flags.clean === true) {
         throw new ToolgradError(

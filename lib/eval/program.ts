@@ -60,10 +60,13 @@ export async function runOnce(
       ? { ...trajectory, end: 'no_answer', reason: 'no program was written', answer: null }
       : { ...trajectory, answer: null };
   }
-  const { seconds, memoryBytes, outputBytes, fileBytes } = toolLimits;
+  const { seconds, wallSeconds, memoryBytes, outputBytes, fileBytes } = toolLimits;
   const callId = `${trajectory.question.id}/${trajectory.sample}/program`;
   const result = await tool.run(
-    { callId, code: event.code, seconds, memoryBytes, outputBytes, fileBytes },
+    {
+      ...{ callId, code: event.code, seconds, memoryBytes, outputBytes, fileBytes },
+      ...(wallSeconds === undefined ? {} : { wallSeconds }),
+    },
     signal,
   );
   const call: CallRecord = {

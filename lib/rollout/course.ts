@@ -9,6 +9,7 @@
 import type { SampleSeed } from '../model/engine.ts';
 import type { ParseEvent, TurnParser } from '../text/formats/format.ts';
 import type { ToolResult } from '../tools/tool.ts';
+import { callId, programSeed, trajectoryName } from './call-names.ts';
 import { Ledger, Origin } from './ledger.ts';
 import type { RolloutOptions, RolloutPrompt } from './options.ts';
 import { shownOutput } from './shorten.ts';
@@ -73,11 +74,6 @@ type MadeCall = Pick<CallRecord, 'turn' | 'code' | 'dropped' | 'repeated'>;
 /** setTimeout takes no longer waits. */
 const kLongestTimer = 2 ** 31 - 1;
 
-/** Names a call among all of a run: no two have the same. */
-export function callId(questionId: string, { step, prompt, sample }: SampleSeed, call: number): string {
-  return `${questionId}/${step}/${prompt}/${sample}/${call}`;
-}
-
 /**
  * A course in sequence `seq`, which holds the prompt but its last token; with -1 it is in no cache and must join one first.
  * `from` rebuilds one that was parked. RangeError when it does not lead where it says: other prompt, format or tokenizer.
@@ -91,6 +87,7 @@ export function createCourse(
 ): Course {
   const { tokenizer, format, limits, toolLimits, tool, model } = options;
   const seed: SampleSeed = { runSeed: options.runSeed, step: options.step, prompt: prompt.prompt, sample };
+  const trajectory = trajectoryName(prompt.question.id, seed);
   const canceller = new AbortController();
   const ledger = new Ledger();
   ledger.appendPrompt(prompt.ids);
@@ -151,7 +148,10 @@ export function createCourse(
       return failure;
     },
     accept,
-    cancel: () => canceller.abort(new Error('the rollout was abandoned')),
+    cancel() {
+      canceller.abort(new Error('the rollout was abandoned'));
+      endSession();
+    },
     park() {
       if (calling) throw new TypeError('a course cannot leave the cache while its call is in flight');
       stopClock();
@@ -183,6 +183,10 @@ export function createCourse(
 
   function elapsed(): number {
     return used + (since === null ? 0 : (performance.now() - since) / 1000);
+  }
+
+  function endSession(): void {
+    if (toolLimits.sessions === true) tool?.endSession?.(trajectory);
   }
 
   function stopClock(): void {
@@ -261,11 +265,19 @@ export function createCourse(
     const calledAt = performance.now();
     const left = Math.min(1000 * (limits.seconds - elapsed()), kLongestTimer);
     const timer = limits.seconds > 0 ? setTimeout(() => canceller.abort(), Math.max(0, left)) : undefined;
-    const { seconds, memoryBytes, outputBytes, fileBytes } = toolLimits;
+    const { seconds, wallSeconds, memoryBytes, outputBytes, fileBytes, sessions } = toolLimits;
     const id = callId(prompt.question.id, seed, calls.length);
     calling = true;
     toolDone = tool!
-      .run({ callId: id, code: made.code, seconds, memoryBytes, outputBytes, fileBytes }, canceller.signal)
+      .run(
+        {
+          ...{ callId: id, code: made.code, seconds, memoryBytes, outputBytes, fileBytes, trajectory },
+          seed: programSeed(seed, calls.length),
+          ...(wallSeconds === undefined ? {} : { wallSeconds }),
+          ...(sessions === true ? { session: trajectory } : {}),
+        },
+        canceller.signal,
+      )
       .then(
         (result) => {
           calling = false;
@@ -379,5 +391,6 @@ export function createCourse(
     end = how;
     reason = why;
     stopClock();
+    endSession();
   }
 }

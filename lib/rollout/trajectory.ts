@@ -86,7 +86,12 @@ export interface RolloutLimits {
 }
 
 export interface ToolLimits {
+  /** Of processor time. */
   readonly seconds: number;
+  /** Of the wall clock, default three times `seconds`. */
+  readonly wallSeconds?: number;
+  /** One interpreter for each trajectory, default a fresh one for each call. */
+  readonly sessions?: boolean;
   readonly memoryBytes: number;
   readonly outputBytes: number;
   readonly fileBytes: number;

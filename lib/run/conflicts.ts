@@ -167,6 +167,15 @@ export function configConflicts(config: Config, ownTasks = false): ConfigConflic
       `${rollout.max_calls} calls and a last answer need ${rollout.max_calls + 1} turns; max_turns is ${rollout.max_turns}`,
     );
   }
+  if (config.tool.session === 'trajectory' && config.tool.url !== null) {
+    conflict('tool.session', 'a service runs each program by itself: leave tool.url out, or sessions');
+  }
+  if (config.tool.session === 'trajectory' && config.rollout.step_tokens > 0) {
+    conflict(
+      'tool.session',
+      'partial rollouts are taken up again from their tokens, without the variables of their programs: set rollout.step_tokens to 0',
+    );
+  }
   if (config.tool.url !== null && config.tool.python !== null) {
     conflict('tool.python', 'programs run at tool.url, with the interpreter there: leave python out');
   }

@@ -30,6 +30,8 @@ export interface RunDirectory {
   file(name: string, text: string): void;
   /** Append a line to this attempt's log. */
   log(line: string): void;
+  /** From now on every line of the log begins with `words`. */
+  markLog(words: string): void;
   /** Give the directory's lock back. */
   close(): void;
 }
@@ -110,6 +112,7 @@ function writer(root: string, step: number): Omit<RunDirectory, 'close'> {
   const attempt = readdirSync(join(root, 'logs')).length + 1;
   const logPath = join(root, 'logs', `attempt-${attempt}.log`);
   writeFileSync(logPath, '');
+  let mark = '';
   const metricsPath = join(root, 'metrics.jsonl');
   const events = createEventFile(join(root, 'tb', `events.out.tfevents.${eventStamp(attempt)}`), step);
   return {
@@ -128,7 +131,10 @@ function writer(root: string, step: number): Omit<RunDirectory, 'close'> {
       writeAtomically(join(root, name), text);
     },
     file: (name, text) => writeAtomically(join(root, name), text),
-    log: (line) => appendFileSync(logPath, `${line}\n`),
+    log: (line) => appendFileSync(logPath, `${mark}${line}\n`),
+    markLog: (words) => {
+      mark = words;
+    },
   };
 }
 

@@ -9,7 +9,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ToolgradError } from '../errors.ts';
-import { type Course, callId, createCourse } from '../rollout/course.ts';
+import { callId } from '../rollout/call-names.ts';
+import { type Course, createCourse } from '../rollout/course.ts';
 import { drive } from '../rollout/drive.ts';
 import type { Ledger } from '../rollout/ledger.ts';
 import { promptOf } from '../rollout/parked.ts';

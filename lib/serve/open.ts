@@ -24,7 +24,12 @@ export interface AnsweringOptions {
   readonly queue?: number;
   readonly format: ToolFormat['name'];
   /** Run the model's programs, within these limits; null: answers are plain text. */
-  readonly loop: { readonly limits: LoopLimits; readonly python?: string; readonly workers?: number } | null;
+  readonly loop: {
+    readonly limits: LoopLimits;
+    readonly python?: string;
+    readonly workers?: number;
+    readonly unsafe?: boolean;
+  } | null;
 }
 
 export interface Answering {
@@ -49,6 +54,7 @@ export async function openAnswering(options: AnsweringOptions): Promise<Answerin
       : await openPythonTool({
           ...(loop.python === undefined ? {} : { python: loop.python }),
           ...(loop.workers === undefined ? {} : { workers: loop.workers }),
+          unsafe: loop.unsafe === true,
         });
   try {
     const { model, tokenizer } = await openModel(path, {

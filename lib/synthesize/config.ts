@@ -91,11 +91,15 @@ export const synthesisSchema = z.strictObject({
   max_calls: count.default(6).describe('calls of an attempt'),
   tool: z
     .strictObject({
-      seconds: z.number().min(0.001).max(86_400).default(5).describe('wall clock of a call'),
+      seconds: z.number().min(0.001).max(86_400).default(5).describe('processor time of a call'),
       memory_mb: z.int().min(64).default(512).describe('memory of a process in MiB'),
       output_characters: count.default(2000).describe('output that is shown; head and tail are kept'),
       workers: countOrNone.max(1024).default(0).describe('calls at once; 0 = one per core'),
       python: z.string().nullable().default(null).describe('interpreter; default: python3 on PATH'),
+      unsafe: z
+        .boolean()
+        .default(false)
+        .describe('run programs even where the sandbox does not hold; docs/python-sandbox.md'),
     })
     .prefault({}),
 });

@@ -83,10 +83,11 @@ export async function synthesize(
   }
 }
 
-function openTool({ tool: { python, workers } }: Synthesis): Promise<Tool> {
+function openTool({ tool: { python, workers, unsafe } }: Synthesis): Promise<Tool> {
   return openPythonTool({
     ...(python === null ? {} : { python }),
     ...(workers === 0 ? {} : { workers }),
+    unsafe,
   });
 }
 

@@ -147,7 +147,7 @@ const pathCharacter = /[\w.+/-]/;
 const kLongestPath = 256;
 
 /**
- * Hides where the remote keeps things: its temporary script is shown as `script.py`, its working directory as `/work`, the
+ * Hides where the remote keeps things: its temporary script is shown as `script.py`, its working directory as `/sandbox`, the
  * interpreter's library as `<python>`. Linear in the text's length, whatever the text is.
  */
 export function hideRemotePaths(text: string): string {
@@ -158,7 +158,7 @@ export function hideRemotePaths(text: string): string {
     let start = index;
     const first = Math.max(done, index - kLongestPath);
     while (start > first && pathCharacter.test(text[start - 1]!)) start--;
-    const name = mark.startsWith('/lib/') ? '<python>' : mark.endsWith('.py') ? 'script.py' : '/work';
+    const name = mark.startsWith('/lib/') ? '<python>' : mark.endsWith('.py') ? 'script.py' : '/sandbox';
     hidden += text.slice(done, start) + name;
     done = index + mark.length;
   }
@@ -206,11 +206,13 @@ export function resultOfReply(request: ToolRequest, reply: RunCodeReply, wallSec
     seconds: wallSeconds,
     memoryBytes: request.memoryBytes,
     hardBytes: kBlockedBytes,
+    fileBytes: request.fileBytes,
+    sessionEnded: false,
   };
   const most = request.outputBytes;
   const streams = [kept(stdout, most), kept(stderr, most)] as const;
   const forModel = [stdout, stderr].map((text) => kept(hideRemotePaths(text), most));
-  const nowhere = { workdir: '/work', interpreter: [] };
+  const nowhere = { workdir: '/sandbox', interpreter: [] };
   return {
     callId: request.callId,
     status,

@@ -3,6 +3,7 @@
  * `Tool`; nothing else in the package knows how a program is run.
  * Invariant: `infrastructure_error` is never the program's fault. It must not be shown to the model and must not be scored.
  */
+import type { SandboxLevel } from './sandbox/level.ts';
 
 /**
  * How a call ended.
@@ -99,6 +100,8 @@ export interface Tool {
   [Symbol.asyncDispose](): Promise<void>;
   /** One line for logs: what runs the programs, and what it does not stop. */
   readonly describe: string;
+  /** How programs are kept from this machine, as verified. Absent: they run elsewhere, or nothing was verified. */
+  readonly level?: SandboxLevel;
 }
 
 /** Range of each number; those with a default may be absent. */

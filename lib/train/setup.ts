@@ -141,11 +141,12 @@ export async function openSetup(
 }
 
 /** The tool that a run's programs go to: Python here, or the service at `url`. */
-function openTool({ python, workers, url }: Config['tool']): Promise<Tool> {
+function openTool({ python, workers, url, unsafe }: Config['tool']): Promise<Tool> {
   if (url !== null) return openSandboxFusion({ url, ...(workers === 0 ? {} : { concurrency: workers }) });
   return openPythonTool({
     ...(python === null ? {} : { python }),
     ...(workers === 0 ? {} : { workers }),
+    unsafe,
   });
 }
 
@@ -198,6 +199,8 @@ export function toolLimits(config: Config): ToolLimits {
   const { tool } = config;
   return {
     seconds: tool.seconds,
+    ...(tool.wall_seconds === 0 ? {} : { wallSeconds: tool.wall_seconds }),
+    sessions: tool.session === 'trajectory',
     memoryBytes: tool.memory_mb * kMegabyte,
     outputBytes: tool.output_mb * kMegabyte,
     fileBytes: tool.file_mb * kMegabyte,

@@ -26,6 +26,7 @@ import { modelCard } from '../run/model-card.ts';
 import { evaluationRecord, rlMetrics, rolloutRecord, sftMetrics } from '../run/records.ts';
 import { compareWithRun, dropAfter } from '../run/resume.ts';
 import { formatConfig } from '../run/yaml.ts';
+import { unsafeMark } from '../tools/sandbox/level.ts';
 import { type OpenCritic, openCritic } from './critic-setup.ts';
 import { latestRatings } from './curriculum.ts';
 import { checkPrompts, traceLedgers } from './lengths.ts';
@@ -106,12 +107,14 @@ function describeRun(directory: RunDirectory, setup: Setup, commandLine: string 
     microBatchTokens: setup.microBatchTokens,
     recompute: model.recompute,
     tool: tool.describe,
+    sandbox: tool.level ?? null,
   };
   directory.file('config.yaml', configText(config, commandLine));
   directory.file('env.json', `${JSON.stringify(environment, null, 2)}\n`);
   const changes = uncommittedChanges();
   if (changes !== null) directory.file('code.diff', changes);
   const started = commandLine ?? 'started by a program';
+  if (tool.level?.safe === false) directory.markLog(`${unsafeMark} `);
   directory.log(`attempt ${directory.attempt}, toolgrad ${packageVersion}, ${started}`);
 }
 

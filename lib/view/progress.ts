@@ -4,6 +4,7 @@
  */
 
 import { type Lora, loraTargets } from '../model/lora.ts';
+import { unsafeMark } from '../tools/sandbox/level.ts';
 import { groupSizes } from '../train/curriculum.ts';
 import type { Progress, RlStepReport, TrainEvent } from '../train/loop.ts';
 import type { Setup } from '../train/setup.ts';
@@ -24,6 +25,7 @@ export function runView(out: NodeJS.WriteStream = process.stdout): RunView {
   let status = false;
   let lastPaint = 0;
   let explained = false;
+  let mark = '';
   const eta = new Map<string, number[]>();
 
   const clear = () => {
@@ -32,10 +34,11 @@ export function runView(out: NodeJS.WriteStream = process.stdout): RunView {
   };
   const line = (text: string) => {
     clear();
-    out.write(`${text}\n`);
+    out.write(`${mark}${text}\n`);
   };
   return {
     start(setup, path) {
+      if (setup.tool.level?.safe === false) mark = styled('red', `${unsafeMark} `);
       for (const text of header(setup, path)) line(text);
     },
     event(event) {

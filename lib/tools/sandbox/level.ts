@@ -29,6 +29,9 @@ export interface SandboxLevel {
   readonly weaknesses: readonly string[];
 }
 
+/** Begins every line that a run without a sandbox that holds prints and logs. */
+export const unsafeMark = 'UNSAFE SANDBOX';
+
 const everywhere = [
   'programs share the kernel of this machine: a hole in it is a way out',
   'timing of caches and processors can be observed between programs that run at the same time',
