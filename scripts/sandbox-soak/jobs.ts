@@ -3,6 +3,7 @@
  * or several of one session, and gives what was wrong, or null.
  */
 import type { ToolRequest, ToolResult, ToolStatus } from '../../lib/tools/tool.ts';
+import { systemVKey } from './traces.ts';
 
 export type Call = (code: string, changed?: Partial<ToolRequest>) => Promise<ToolResult>;
 
@@ -221,21 +222,24 @@ const attacks: Job[] = [
   attack(
     'traces',
     2,
-    'import ctypes, os\nlibc = ctypes.CDLL(None)\nfor i in range(4): libc.shmget(0, 4096, 0o1666), libc.msgget(0, 0o1666), libc.semget(0, 1, 0o1666)\n' +
+    `import ctypes, os\nlibc, key = ctypes.CDLL(None), ${systemVKey}\nlibc.shmget(key, 4096, 0o1666), libc.msgget(key, 0o1666), libc.semget(key, 1, 0o1666)\n` +
       'for path in ("/tmp/toolgrad-soak", "/var/tmp/toolgrad-soak", "/dev/shm/toolgrad-soak"):\n    try: open(path, "w").close()\n    except OSError: pass\nprint(1)',
     ['ok'],
   ),
   attack(
-    'threads',
+    'flood of threads',
     1,
     'import threading, time\nfor i in range(500): threading.Thread(target=time.sleep, args=(9,), daemon=True).start()',
     ['ok', 'exception', 'memory'],
     brief,
   ),
-  attack('recursion', 1, 'import sys\nsys.setrecursionlimit(10**9)\ndef f(): return f()\nf()', [
-    'exception',
-    'memory',
-  ]),
+  attack(
+    'recursion',
+    1,
+    'import sys\nsys.setrecursionlimit(10**9)\ndef f(): return f()\nf()',
+    ['exception', 'memory', 'timeout'],
+    { seconds: 0.2, wallSeconds: 10, memoryBytes: 2 ** 27 },
+  ),
   attack('close all', 1, 'import os\nos.closerange(0, 64)\nos._exit(0)', ['ok']),
 ];
 
