@@ -8,11 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "descriptors.h"
@@ -21,44 +19,13 @@
 
 enum {
   kChunk = 1 << 16,
-  kEntries = 8192,        // files of one program on disk
-  kQuotaCheck = 50000,    // us between two looks at the directory
-  kShortestCheck = 2000,  // us between two looks at the processor clock
-  kEscalate = 300000,     // us until a kill that had no effect is followed by a stronger one
+  kEscalate = 300000,  // us until a kill that had no effect is followed by a stronger one
   kMaxFileBytes = 1 << 26,
 };
-
-int64_t now_us(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 static void shut(int* descriptor) {
   if (*descriptor >= 0) close(*descriptor);
   *descriptor = -1;
-}
-
-// Processor time of a process so far, all its threads; 0 if it is gone.
-static uint64_t processor_us(pid_t pid) {
-  struct timespec used;
-  clockid_t clock;
-  if (pid <= 0 || clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0) return 0;
-  return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
-}
-
-// How long it has been ready to run without a processor.
-static uint64_t queued_us(pid_t pid) {
-  char name[48], text[96];
-  snprintf(name, sizeof name, "/proc/%d/schedstat", (int)pid);
-  const int file = open(name, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
-  const ssize_t size = read(file, text, sizeof text - 1);
-  close(file);
-  unsigned long long running, queued;
-  if (size <= 0) return 0;
-  text[size] = 0;
-  return sscanf(text, "%llu %llu", &running, &queued) == 2 ? queued / 1000 : 0;
 }
 
 // ---------------------------------------------------------------------------------------------------------- results
@@ -310,7 +277,7 @@ void begin_call(struct supervisor* all, const struct tg_run* run) {
 // ---------------------------------------------------------------------------------------------------------- ending
 
 // Each order is stronger than the one before: the cell, all processes of the box, its init.
-static void kill_box(struct supervisor* all, struct box* box) {
+void kill_box(struct supervisor* all, struct box* box) {
   const bool namespaces = (all->settings.layers & TG_NAMESPACES) != 0;
   int stage = box->escalations++;
   box->escalate_at = now_us() + kEscalate;
@@ -326,7 +293,7 @@ static void kill_box(struct supervisor* all, struct box* box) {
   if (box->pidfd >= 0) syscall(SYS_pidfd_send_signal, box->pidfd, SIGKILL, NULL, 0);
 }
 
-static void stop_call(struct supervisor* all, struct box* box, int cause) {
+void stop_call(struct supervisor* all, struct box* box, int cause) {
   if (!box->busy || box->cause != kExit) return;
   box->cause = cause;
   kill_box(all, box);
@@ -509,49 +476,4 @@ void serve_port(struct supervisor* all, struct box* box, enum port port) {
       shut(&box->ports[port]);
     }
   }
-}
-
-// ---------------------------------------------------------------------------------------------------------- clocks
-
-static void check_clock(struct supervisor* all, struct box* box, int64_t now) {
-  if (!box->started) {
-    snprintf(box->error, sizeof box->error, "the interpreter was not ready within %.1f s",
-             (double)box->run.start_us / 1e6);
-    stop_call(all, box, kFailed);
-    return;
-  }
-  const int64_t wall_left = box->started_at + (int64_t)box->run.wall_us - now;
-  const uint64_t used = processor_us(box->program);
-  const uint64_t spent = used > box->processor_before ? used - box->processor_before : 0;
-  if (spent >= box->run.cpu_us) return stop_call(all, box, kProcessorTime);
-  if (wall_left <= 0) {
-    const uint64_t queued = queued_us(box->program) - box->queued_before;
-    // It wanted to run most of the time and was not let: the machine's fault.
-    box->starved = spent < box->run.cpu_us / 4 && queued > box->run.wall_us / 2 && queued < ((uint64_t)1 << 60);
-    return stop_call(all, box, kWallTime);
-  }
-  if (box->work >= 0 && tg_exceeds(box->work, box->run.file_bytes, kEntries)) return stop_call(all, box, kQuota);
-  // With this many processors it cannot have used up what is left before:
-  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-  int64_t next = (int64_t)((box->run.cpu_us - spent) / (uint64_t)(processors > 0 ? processors : 1));
-  if (next > wall_left) next = wall_left;
-  if (box->work >= 0 && next > kQuotaCheck) next = kQuotaCheck;
-  if (next < kShortestCheck) next = kShortestCheck;
-  box->next_check = now + next;
-}
-
-int64_t check_clocks(struct supervisor* all, int64_t now) {
-  int64_t next = INT64_MAX;
-  for (size_t i = 0; i < all->box_count; i++) {
-    struct box* box = &all->boxes[i];
-    if (!box->used || box->closed) continue;
-    if (box->busy && box->cause == kExit && box->next_check <= now) check_clock(all, box, now);
-    if (box->escalate_at != 0 && box->escalate_at <= now) {
-      if (box->escalations == 0) box->escalations = 1;
-      kill_box(all, box);
-    }
-    if (box->busy && box->cause == kExit && box->next_check < next) next = box->next_check;
-    if (box->escalate_at != 0 && box->escalate_at < next) next = box->escalate_at;
-  }
-  return next;
 }

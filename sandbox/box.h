@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "cgroup.h"
 #include "frames.h"
 #include "kept.h"
 #include "settings.h"
@@ -62,6 +63,8 @@ struct box {
 struct supervisor {
   struct tg_settings settings;
   int epoll;
+  struct tg_cgroup cgroup;
+  char cgroup_text[120];
   int root;  // where working directories are made; -1: none are needed
   char root_path[4096];
   struct tg_buffer incoming, outgoing;
@@ -72,12 +75,23 @@ struct supervisor {
   int restarts;
 };
 
+enum { kShortestCheck = 2000 };  // us between two looks at a processor clock
+
+// Of the monotonic clock.
 int64_t now_us(void);
+// Processor time of a process so far, all its threads; 0 if it is gone.
+uint64_t processor_us(pid_t pid);
+// How long it has been ready to run without a processor.
+uint64_t queued_us(pid_t pid);
 
 // Starts a call; what fails becomes its result.
 void begin_call(struct supervisor* all, const struct tg_run* run);
 void cancel_call(struct supervisor* all, uint64_t id);
 void end_session(struct supervisor* all, uint64_t session);
+// Ends a call that has not been ended yet.
+void stop_call(struct supervisor* all, struct box* box, int cause);
+// Kills what runs in a box; each time more than the time before.
+void kill_box(struct supervisor* all, struct box* box);
 // Something happened at a port of a box.
 void serve_port(struct supervisor* all, struct box* box, enum port port);
 // Looks at the clocks of all boxes; gives the time at which to look again, INT64_MAX for never.

@@ -196,6 +196,7 @@ _Noreturn void tg_run_template(const struct tg_settings* settings, size_t index,
   const uid_t uid = geteuid();
   const gid_t gid = getegid();
   const int root = uid == 0;
+  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // who is not dumpable may not write its own uid_map
   const int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (proc >= 0) write_file(proc, "self/oom_score_adj", "1000");  // taken before the trainer when memory runs out
   if (!(settings->layers & TG_NAMESPACES)) {

@@ -33,6 +33,7 @@ static int take(struct tg_settings* settings, const char* name, char* value) {
   if (strcmp(name, "temporary") == 0) return settings->temporary = value, 0;
   if (natural(value, &found) != 0) return -1;
   if (strcmp(name, "layers") == 0) return settings->layers = (unsigned)found, found < 16 ? 0 : -1;
+  if (strcmp(name, "budget") == 0) return settings->budget_bytes = (uint64_t)found, 0;
   if (strcmp(name, "container") == 0) return settings->container = (int)found, found < 2 ? 0 : -1;
   if (strcmp(name, "user") == 0) return settings->user = found, 0;
   return -1;

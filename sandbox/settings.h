@@ -19,8 +19,9 @@ struct tg_settings {
   char* templates[TG_MAX_TEMPLATES];  // names of modules with commas between
   size_t template_count;
   unsigned layers;
-  int stranger_runs;  // programs run under it
-  uid_t stranger;     // an id that no account has: a stranger to every file
+  int stranger_runs;      // programs run under it
+  uid_t stranger;         // an id that no account has: a stranger to every file
+  uint64_t budget_bytes;  // memory of all programs together, where a control group can be made; 0: none is
   // For tests.
   int container;
   long user;  // -1: stays who it is

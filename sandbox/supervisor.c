@@ -30,14 +30,15 @@ enum {
   kTrainer = 0,
   kTrainerOut = 1,
   kChildren = 2,
-  kTemplateKey = 16,  // and the following, one for each place
-  kBoxKey = 64,       // and the following, kPorts for each place
-  kRecycle = 20000,   // processes after which a template is replaced
-  kMostRestarts = 8,  // of templates that died by themselves
+  kTemplateKey = 16,       // and the following, one for each place
+  kBoxKey = 64,            // and the following, kPorts for each place
+  kRecycle = 20000,        // processes after which a template is replaced
+  kMostRestarts = 8,       // of templates that died by themselves
+  kMostProcesses = 16384,  // of all programs together, threads included
   kMostEvents = 64,
 };
 
-static struct supervisor all = {.root = -1};
+static struct supervisor all = {.root = -1, .cgroup = {.memory = -1, .pids = -1}};
 
 uint64_t port_key(const struct supervisor* supervisor, const struct box* box, enum port port) {
   return kBoxKey + (uint64_t)(box - supervisor->boxes) * kPorts + (uint64_t)port;
@@ -98,6 +99,7 @@ static void start_template(size_t index) {
   if (pid == 0) {
     close(0);  // the trainer's end of file must be ours alone
     close(1);
+    tg_enter_cgroup(&all.cgroup);
     dup2(ends[1], 3);
     tg_run_template(&all.settings, index, ends[1]);
   }
@@ -128,10 +130,10 @@ static void tell_ready(void) {
   static bool told;
   if (told) return;
   told = true;
-  char text[200];
-  snprintf(text, sizeof text, "{\"pid\":%d,\"landlockAbi\":%d,\"user\":%ld,\"layers\":%u}", (int)getpid(),
-           tg_landlock_abi(), (long)(all.settings.stranger_runs ? all.settings.stranger : geteuid()),
-           all.settings.layers);
+  char text[400];
+  snprintf(text, sizeof text, "{\"pid\":%d,\"landlockAbi\":%d,\"user\":%ld,\"cgroup\":%s,\"cgroupText\":\"%s\"}",
+           (int)getpid(), tg_landlock_abi(), (long)(all.settings.stranger_runs ? all.settings.stranger : geteuid()),
+           all.cgroup.memory >= 0 || all.cgroup.pids >= 0 ? "true" : "false", all.cgroup_text);
   send_text(TG_FRAME_READY, text);
 }
 
@@ -204,6 +206,9 @@ static void settle(struct tg_text body) {
       give_up(error);
     }
   }
+  snprintf(all.cgroup_text, sizeof all.cgroup_text, "not asked for");
+  if (settings->budget_bytes > 0)
+    tg_make_cgroup(&all.cgroup, settings->budget_bytes, kMostProcesses, all.cgroup_text, sizeof all.cgroup_text);
   start_template(0);
 }
 
@@ -256,6 +261,7 @@ static void stop(void) {
     if (ended < 0 && errno == ECHILD) break;
     if (ended <= 0) usleep(2000);
   }
+  for (int i = 0; i < 50 && tg_remove_cgroup(&all.cgroup) != 0; i++) usleep(2000);
   if (all.root < 0) return;
   const int parent = open(all.settings.temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   // A process may write until the kernel has ended it.

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -61,9 +62,17 @@ int tg_open(unsigned layers, const char* const* read_paths, size_t read_count) {
   return child_signals < 0 ? -errno : 0;
 }
 
+// A process with threads cannot be forked safely. Unsharing threads has no effect but to fail where there is a second one; where
+// no unsharing is allowed at all, which a container does, there is a /proc to look into.
+static int single_threaded(void) {
+  if (unshare(CLONE_THREAD) == 0) return 1;
+  if (errno == EINVAL) return 0;
+  struct stat tasks;
+  return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3;  // itself, its parent, and one for each thread
+}
+
 int tg_ready(void) {
-  // Has no effect but to fail where there is a second thread: a process with threads cannot be forked safely.
-  if (unshare(CLONE_THREAD) != 0) return -EBUSY;
+  if (!single_threaded()) return -EBUSY;
   const struct tg_event ready = {.kind = TG_EVENT_READY};
   return tg_send(kControl, &ready, sizeof ready, NULL, 0) == 0 ? 0 : -errno;
 }

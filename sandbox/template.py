@@ -299,6 +299,10 @@ def _template():
         linecache.cache[name] = (len(text), None, lines, name)
         try:
             tree = ast.parse(source, name)
+        except BaseException as error:
+            show(error, 1000)  # no frame of it is the program's
+            return 1
+        try:
             last = None
             if tree.body and isinstance(tree.body[-1], ast.Expr):
                 last = ast.Expression(tree.body.pop().value)
@@ -310,7 +314,7 @@ def _template():
             status = exit_status(error.code)
         except BaseException as error:
             status = 1
-            show(error, 0 if isinstance(error, SyntaxError) and error.__traceback__.tb_next is None else 1)
+            show(error, 1)
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()

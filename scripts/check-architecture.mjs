@@ -32,6 +32,7 @@ const longerThan = (paths, cap) =>
 
 const ts = below(/^(lib|bench|examples|test)\/.*\.ts$/);
 const cpp = below(/^(binding|cuda)\/.*\.(cc|h|cu|cuh)$/);
+const c = below(/^sandbox\/.*\.[ch]$/);
 const manifest = JSON.parse(text('package.json'));
 
 const rules = {
@@ -52,7 +53,7 @@ const rules = {
   'imports of local files end in .ts': () => linesMatching(ts, /from '\.{1,2}\/[^']*(?<!\.ts|\.json)'/),
   'no catch-all names': () => below(/(^|\/)(utils?|helpers?|common|core|manager|handler)s?(\.[a-z]+|\/)/),
   'size of TypeScript files': () => longerThan(below(/^(lib|bench|examples|scripts)\/.*\.(ts|mjs)$/), 400),
-  'size of C++ files': () => longerThan(cpp, 500),
+  'size of C++ files': () => longerThan([...cpp, ...c], 500),
   'size of test files': () => longerThan(below(/^test\/.*\.(ts|cc)$/), 600),
   'the lock file names no download address': () =>
     linesMatching(['package-lock.json'], /"resolved":\s*"https?:/),

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Checks which C library versions a built addon needs against the floor in package.json ("toolgrad": {"glibc", "glibcxx"}).
-// Usage: node scripts/check-glibc.mjs [file.node …]; default build/Release/toolgrad.node. Needs objdump (Debian: binutils).
+// Usage: node scripts/check-glibc.mjs [file.node …]; default: all of build/Release. Needs objdump (Debian: binutils).
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -9,7 +9,11 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { toolgrad: floor } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const files =
-  process.argv.length > 2 ? process.argv.slice(2) : [join(root, 'build', 'Release', 'toolgrad.node')];
+  process.argv.length > 2
+    ? process.argv.slice(2)
+    : ['toolgrad.node', 'toolgrad-sandbox', 'toolgrad-sandbox.so'].map((name) =>
+        join(root, 'build', 'Release', name),
+      );
 
 function compare(a, b) {
   const [x, y] = [a, b].map((version) => version.split('.').map(Number));

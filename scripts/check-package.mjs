@@ -62,7 +62,13 @@ try {
 if (Object.keys(toolgrad).length === 0) throw new Error('Expected exports but found none');
 const { native } = await import('./node_modules/toolgrad/dist/native.js');
 if ((await native().selfCheck(10)) !== 55) throw new Error('Expected the sum 55');
-console.log(Object.keys(toolgrad).length + ' exports, addon ' + native().version());\n`,
+console.log(Object.keys(toolgrad).length + ' exports, addon ' + native().version());
+const tool = await toolgrad.openPythonTool({ workers: 1 });
+const limits = { seconds: 10, memoryBytes: 2 ** 29, outputBytes: 4096, fileBytes: 2 ** 20 };
+const { status, output } = await tool.run({ callId: 'a', code: 'print(6 * 7)', ...limits });
+if (status !== 'ok' || output !== '42\\n') throw new Error('Expected 42 from a program, found ' + status + ': ' + output);
+console.log(tool.describe);
+await tool.close();\n`,
   );
   console.log(run('import', process.execPath, ['use.mjs'], user).trim());
   const program = join(user, 'node_modules', '.bin', 'toolgrad');

@@ -67,7 +67,7 @@ const examples = [
   'docs/embedding.md',
   'docs/kernels.md',
   'docs/lora.md',
-  'docs/python-tool.md',
+  'docs/python-sandbox.md',
   'docs/sandbox-serve.md',
   'docs/serve.md',
   'docs/tasks.md',

@@ -172,13 +172,13 @@ test('the model reads the same text as from a program that ran here', async (t) 
 
 test('paths of the remote are hidden, in time that grows with the text alone', (t) => {
   const cases: [string, string][] = [
-    ['/tmp/tmpabcdefgh/data.csv', '/work/data.csv'],
+    ['/tmp/tmpabcdefgh/data.csv', '/sandbox/data.csv'],
     ['at /mnt/x/tmp/tmpabcdefgh', 'at /sandbox'],
     ['File "/tmp/tmpabcdefgh/tmp12345678.py"', 'File "script.py"'],
     ['/tmp/tmpabcdefgh/tmp12345678.py:3: SyntaxWarning: x', 'script.py:3: SyntaxWarning: x'],
     ['/usr/lib/python3.11/os.py /opt/a-b/lib/python3.9/x', '<python>/os.py <python>/x'],
     ['/tmp/tmpabcdefghi /tmp/tmpabc', '/tmp/tmpabcdefghi /tmp/tmpabc'],
-    ['/tmp/tmpabcdefgh/tmp/tmpabcdefgh', '/work/work'],
+    ['/tmp/tmpabcdefgh/tmp/tmpabcdefgh', '/sandbox/sandbox'],
   ];
   for (const [text, expected] of cases) t.is(hideRemotePaths(text), expected);
   for (const piece of [

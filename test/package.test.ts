@@ -113,6 +113,7 @@ test('npm pack holds the compiled package, the sources for a rebuild and the tex
     'recipes',
     'binding',
     'cuda',
+    'sandbox',
     'cmake',
     'CMakeLists.txt',
     'package.json',
@@ -124,7 +125,7 @@ test('npm pack holds the compiled package, the sources for a rebuild and the tex
     found.filter((name) => !allowed.includes(name)),
     [],
   );
-  for (const name of ['binding', 'cmake', 'CMakeLists.txt', 'package.json', 'LICENSE'])
+  for (const name of ['binding', 'sandbox', 'cmake', 'CMakeLists.txt', 'package.json', 'LICENSE'])
     t.true(found.includes(name), name);
   const assets = archive.files
     .filter((file) => file.path.startsWith('assets/'))

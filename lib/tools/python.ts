@@ -6,7 +6,7 @@
  * Invariants: the event loop never waits; a result with `infrastructure_error` says nothing about the program; a sandbox that does not
  * hold is refused unless the caller says otherwise.
  */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { errorMessage } from '../errors.ts';
 import { FairQueue, type Waiting } from './queue.ts';
 import type { ResultFrame, RunFrame } from './sandbox/frames.ts';
@@ -36,6 +36,8 @@ export interface PythonToolOptions {
   retries?: number;
   /** Where working directories are made if there are no namespaces. Default: the system's. */
   temporaryDirectory?: string;
+  /** Memory of all programs together, where a control group can be made. Default: half of the machine's. */
+  totalMemoryBytes?: number;
   /** Runs programs even where the sandbox does not hold. Default false. */
   unsafe?: boolean;
   /** For tests of the sandbox: layers to leave out, a container's filter, another user. */
@@ -73,6 +75,7 @@ function checkedOptions(options: PythonToolOptions) {
     graceSeconds: options.graceSeconds ?? 20,
     restarts: options.restarts ?? 3,
     retries: options.retries ?? 2,
+    totalMemoryBytes: options.totalMemoryBytes ?? Math.floor(totalmem() / 2),
   };
   if (typeof chosen.python !== 'string' || chosen.python === '') {
     throw new TypeError(
@@ -84,7 +87,7 @@ function checkedOptions(options: PythonToolOptions) {
       `Python tool: expected an integer from 1 to 1024 for workers, found ${chosen.workers}`,
     );
   }
-  for (const field of ['restarts', 'retries'] as const) {
+  for (const field of ['restarts', 'retries', 'totalMemoryBytes'] as const) {
     if (!Number.isInteger(chosen[field]) || chosen[field] < 0) {
       throw new RangeError(`Python tool: expected an integer from 0 for ${field}, found ${chosen[field]}`);
     }
@@ -189,6 +192,7 @@ export async function openPythonTool(options: PythonToolOptions = {}): Promise<P
     openLevel({
       interpreter,
       startSeconds,
+      totalMemoryBytes: chosen.totalMemoryBytes,
       ...(options.temporaryDirectory === undefined ? {} : { temporaryDirectory: options.temporaryDirectory }),
       ...(options.testing === undefined ? {} : { testing: options.testing }),
       onResult,

@@ -23,6 +23,8 @@ export interface SandboxLevel {
   /** The layers that work, joined by `+`; `none`. */
   readonly name: string;
   readonly layers: readonly LayerState[];
+  /** Whether a control group bounds memory and processes of all programs together; no level depends on it. */
+  readonly cgroup: { readonly works: boolean; readonly why: string };
   /** seccomp, rlimits and at least one of Landlock and namespaces. */
   readonly safe: boolean;
   /** What programs can do all the same, in words. */
@@ -42,7 +44,10 @@ const withoutNamespaces = [
   'files are counted by looking every 50 ms, so a program may write more than its quota for that long',
 ];
 
-export function levelOf(layers: readonly LayerState[]): SandboxLevel {
+export function levelOf(
+  layers: readonly LayerState[],
+  cgroup: SandboxLevel['cgroup'] = { works: false, why: 'not asked for' },
+): SandboxLevel {
   const works = (name: Layer) => layers.some(({ layer, works }) => layer === name && works);
   const names = layerNames.filter(works);
   const safe = works('seccomp') && works('rlimits') && (works('landlock') || works('namespaces'));
@@ -50,6 +55,7 @@ export function levelOf(layers: readonly LayerState[]): SandboxLevel {
   return {
     name: names.length === 0 ? 'none' : names.join('+'),
     layers,
+    cgroup,
     safe,
     weaknesses: [
       ...(safe ? [] : [unsafe]),
@@ -114,7 +120,11 @@ function listen(server: Server, where: { port: number; host: string } | { path: 
  * Attacks a running sandbox and says which layers stop what they must. `planned` maps the layers that are off to the reason.
  * @throws {Error} if the program of the attacks cannot be run at all, or the attacks left a mark.
  */
-export async function verifyLevel(run: RunOnce, planned: ReadonlyMap<Layer, string>): Promise<SandboxLevel> {
+export async function verifyLevel(
+  run: RunOnce,
+  planned: ReadonlyMap<Layer, string>,
+  cgroup: SandboxLevel['cgroup'],
+): Promise<SandboxLevel> {
   const folder = mkdtempSync(join(tmpdir(), 'toolgrad-canary-'));
   chmodSync(folder, 0o755); // so that nothing but the sandbox keeps a stranger out
   let connections = 0;
@@ -147,7 +157,7 @@ export async function verifyLevel(run: RunOnce, planned: ReadonlyMap<Layer, stri
     }
     const outcomes = Object.assign({}, ...lines.map((line) => JSON.parse(line))) as Outcomes;
     const layers = verdicts(outcomes, planned);
-    const level = levelOf(layers);
+    const level = levelOf(layers, cgroup);
     const marks = [
       ...(readFileSync(victim, 'utf8') === token ? [] : ['a file was overwritten']),
       ...(connections === 0 ? [] : [`${connections} connections were made`]),
@@ -157,7 +167,7 @@ export async function verifyLevel(run: RunOnce, planned: ReadonlyMap<Layer, stri
     ];
     if (!level.safe || marks.length === 0) return level;
     const broken = layers.map((state) => ({ ...state, works: false, why: marks.join('; ') }));
-    return levelOf(broken);
+    return levelOf(broken, cgroup);
   } finally {
     delete process.env.TOOLGRAD_CANARY;
     for (const server of [tcp, abstract]) server.close();
@@ -167,5 +177,9 @@ export async function verifyLevel(run: RunOnce, planned: ReadonlyMap<Layer, stri
 
 /** The level in lines for `doctor` and errors. */
 export function describeLayers(level: SandboxLevel): string[] {
-  return level.layers.map(({ layer, works, why }) => `${works ? 'yes' : 'NO '}  ${layer.padEnd(10)}  ${why}`);
+  const cgroup = { layer: 'cgroup', ...level.cgroup };
+  return [...level.layers, cgroup].map(
+    ({ layer, works, why }) =>
+      `${works ? 'yes' : layer === 'cgroup' ? 'no ' : 'NO '}  ${layer.padEnd(10)}  ${why}`,
+  );
 }

@@ -22,6 +22,7 @@ export interface LevelOptions {
   readonly interpreter: Interpreter;
   readonly startSeconds: number;
   readonly temporaryDirectory?: string;
+  readonly totalMemoryBytes: number;
   readonly testing?: SandboxTesting;
   onResult(result: ResultFrame): void;
   onExit(reason: string, supervisor: Supervisor): void;
@@ -35,7 +36,7 @@ export interface OpenedLevel {
 const kCanaryId = 2 ** 52;
 
 async function attempt(options: LevelOptions, off: ReadonlyMap<Layer, string>): Promise<OpenedLevel> {
-  const { interpreter, startSeconds, temporaryDirectory, testing } = options;
+  const { interpreter, startSeconds, temporaryDirectory, totalMemoryBytes, testing } = options;
   const waiting = new Map<number, (result: ResultFrame) => void>();
   let fail: (error: Error) => void = () => {};
   const died = new Promise<never>((_, reject) => {
@@ -48,6 +49,7 @@ async function attempt(options: LevelOptions, off: ReadonlyMap<Layer, string>): 
     layers: layerNames.filter((name) => !off.has(name)),
     templates: interpreter.modules.length === 0 ? [''] : ['', interpreter.modules.join(',')],
     startSeconds,
+    totalMemoryBytes,
     ...(temporaryDirectory === undefined ? {} : { temporaryDirectory }),
     ...(testing?.container === undefined ? {} : { container: testing.container }),
     ...(testing?.user === undefined ? {} : { user: testing.user }),
@@ -79,7 +81,8 @@ async function attempt(options: LevelOptions, off: ReadonlyMap<Layer, string>): 
     return Promise.race([result, died]).finally(() => clearTimeout(timer));
   };
   try {
-    return { supervisor, level: await verifyLevel(run, off) };
+    const { cgroup, cgroupText } = supervisor.ready;
+    return { supervisor, level: await verifyLevel(run, off, { works: cgroup, why: cgroupText }) };
   } catch (error) {
     await supervisor.stop(5);
     throw error;

@@ -35,6 +35,9 @@ export interface SupervisorReady {
   landlockAbi: number;
   /** User id of the programs. */
   user: number;
+  /** Whether a control group bounds all programs together, and what it bounds or why there is none. */
+  cgroup: boolean;
+  cgroupText: string;
 }
 
 /** How a supervisor is started and whom it tells. */
@@ -44,6 +47,8 @@ export interface SupervisorOptions {
   /** Modules of each template, with commas between. */
   templates: readonly string[];
   temporaryDirectory?: string;
+  /** Memory of all programs together, where a control group can be made. */
+  totalMemoryBytes: number;
   /** For tests: a Docker-like filter over everything, and another user. */
   container?: boolean;
   user?: number;
@@ -90,6 +95,7 @@ function settings(options: SupervisorOptions, library: string): [string, string]
     ['bootstrap', join(packageRoot, 'sandbox', 'template.py')],
     ['temporary', temporaryDirectory ?? tmpdir()],
     ['layers', String(bits)],
+    ['budget', String(options.totalMemoryBytes)],
     ...interpreter.readable.map((path): [string, string] => ['read', path]),
     ...Object.entries(programEnvironment).map(([name, value]): [string, string] => [
       'environment',
