@@ -56,6 +56,7 @@ export async function measureMemory(
   const { supervisor, level } = await openLevel({
     interpreter: { ...interpreter, modules: [...modules] },
     startSeconds: 60,
+    totalMemoryBytes: 0,
     onResult: (result) => results.get(result.id)?.(result),
     onExit: (reason) => died(new Error(`the supervisor ended: ${reason}`)),
   });
