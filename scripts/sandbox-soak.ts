@@ -30,7 +30,8 @@ export type SoakLevel = (typeof levels)[number];
 export interface SoakOptions {
   readonly executions: number;
   readonly level: SoakLevel;
-  readonly kill: boolean;
+  /** Seconds between two kills of the supervisor, on average; null: none. */
+  readonly kill: number | null;
   readonly seed: number;
   /** Told of each sample and each fault. */
   tell(line: string): void;
@@ -67,8 +68,9 @@ export function openForSoak(
 }
 
 /** Kills supervisors until it is stopped, those too that are being started. */
-function killer(random: () => number, fault: (line: string) => void) {
-  let stopped = false;
+function killer(seconds: number, random: () => number, killed: Set<number>, fault: (line: string) => void) {
+  const stopping = new AbortController();
+  const { signal } = stopping;
   let kills = 0;
   const name = (pid: number): string => {
     try {
@@ -78,11 +80,12 @@ function killer(random: () => number, fault: (line: string) => void) {
     }
   };
   const ended = (async () => {
-    while (!stopped) {
-      await sleep(200 + random() * 2000);
+    while (!signal.aborted) {
+      await sleep(2000 * seconds * random(), null, { signal }).catch(() => undefined);
       const [supervisor] = below(process.pid).filter((pid) => name(pid) === 'toolgrad-sandbo');
-      if (supervisor === undefined || stopped) continue;
+      if (supervisor === undefined || signal.aborted) continue;
       const all = [supervisor, ...below(supervisor)];
+      killed.add(supervisor);
       process.kill(supervisor, 'SIGKILL');
       kills += 1;
       for (let waited = 0; all.some(isAlive) && waited < 1000; waited += 20) await sleep(20);
@@ -92,7 +95,7 @@ function killer(random: () => number, fault: (line: string) => void) {
   })();
   return {
     async stop() {
-      stopped = true;
+      stopping.abort();
       await ended;
       return kills;
     },
@@ -102,7 +105,7 @@ function killer(random: () => number, fault: (line: string) => void) {
 export async function soak(options: SoakOptions): Promise<SoakReport> {
   const { executions, level, kill, seed, tell } = options;
   const temporary = mkdtempSync(join(tmpdir(), 'sandbox-soak-'));
-  const tool = await openForSoak(level, temporary, kill);
+  const tool = await openForSoak(level, temporary, kill !== null);
   const faults: string[] = [];
   const fault = (line: string) => {
     faults.push(line);
@@ -125,7 +128,8 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
         done += 1;
         const key = `${name}: ${result.status}`;
         statuses.set(key, (statuses.get(key) ?? 0) + 1);
-        if (kill && ['infrastructure_error', 'session_lost'].includes(result.status)) throw new Interrupted();
+        if (kill !== null && ['infrastructure_error', 'session_lost'].includes(result.status))
+          throw new Interrupted();
         return result;
       };
     const one = async (job: (typeof jobs)[number], random: () => number): Promise<void> => {
@@ -147,16 +151,22 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       });
       await Promise.all(each);
     };
+    const supervisors = new Set<number>();
     const supervisor = async (): Promise<number> => {
       // After a kill the next call starts another.
       for (let tries = 0; tool.supervisorPid === null && tries < 50; tries++)
         await tool.run({ callId: 'again', code: 'pass', ...limits });
       if (tool.supervisorPid === null) throw new Error('the supervisor is not replaced any more');
+      supervisors.add(tool.supervisorPid);
       return tool.supervisorPid;
+    };
+    const sampled = async (): Promise<Sample> => {
+      const pid = await supervisor();
+      return { executions: done, ...(await takeTraces(pid, supervisors, temporary)) };
     };
     for (const job of jobs) await one(job, random); // everything has happened once before it is counted
     done = 0;
-    const samples: Sample[] = [{ executions: 0, ...(await takeTraces(await supervisor(), temporary)) }];
+    const samples = [await sampled()];
     const began = performance.now();
     const show = (sample: Sample): void => {
       const seconds = (performance.now() - began) / 1000;
@@ -169,15 +179,15 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     show(samples[0]!);
     let kills = 0;
     for (let part = 1; part <= parts; part++) {
-      const killing = kill ? killer(random, fault) : null;
+      const killing = kill !== null ? killer(kill, random, supervisors, fault) : null;
       await run(Math.round((executions * part) / parts));
       kills += (await killing?.stop()) ?? 0;
-      const sample = { executions: done, ...(await takeTraces(await supervisor(), temporary)) };
+      const sample = await sampled();
       samples.push(sample);
       show(sample);
     }
     const before = interrupted;
-    for (const job of kill ? jobs : []) await one(job, random);
+    for (const job of kill !== null ? jobs : []) await one(job, random);
     if (interrupted > before) fault(`${interrupted - before} jobs failed after the last kill`);
     return { executions: done, kills, interrupted, statuses, faults, samples };
   } finally {
@@ -222,7 +232,13 @@ async function main(): Promise<number> {
   const executions = Number(positionals[0] ?? 100_000);
   if (!Number.isInteger(executions) || executions < 1)
     throw new RangeError(`expected a number of executions, found ${positionals[0]}`);
-  const report = await soak({ executions, level, kill: values.kill, seed: Number(values.seed), tell });
+  const report = await soak({
+    executions,
+    level,
+    kill: values.kill ? 1 : null,
+    seed: Number(values.seed),
+    tell,
+  });
   const { text, failures } = verdictOf(report);
   tell(text);
   for (const failure of failures.slice(0, 20)) tell(`FAILED: ${failure}`);

@@ -38,19 +38,15 @@ function folders(folder: string): number {
     .reduce((sum, entry) => sum + 1 + folders(join(folder, entry.name)), 0);
 }
 
-/** Those below the one of this process, in every hierarchy. */
-function cgroups(): number {
-  let count = 0;
-  for (const line of readFileSync('/proc/self/cgroup', 'utf8').trim().split('\n')) {
-    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-    if (path === undefined) continue;
-    const hierarchy = controllers === '' ? 'unified' : controllers!.replace(/^name=/, '');
-    const root = existsSync(join('/sys/fs/cgroup', hierarchy))
-      ? join('/sys/fs/cgroup', hierarchy)
-      : '/sys/fs/cgroup';
-    count += folders(join(root, path));
-  }
-  return count;
+/** Control groups of the supervisors, in every hierarchy. */
+function cgroups(supervisors: ReadonlySet<number>, folder = '/sys/fs/cgroup'): number {
+  if (!existsSync(folder)) return 0;
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .reduce((sum, { name }) => {
+      const pid = Number(/^toolgrad-sandbox-(\d+)$/.exec(name)?.[1] ?? 0);
+      return sum + (supervisors.has(pid) ? 1 : 0) + cgroups(supervisors, join(folder, name));
+    }, 0);
 }
 
 /** Key of the objects that the programs of this process try to make; other processes of the machine have objects, too. */
@@ -65,8 +61,14 @@ function systemVObjects(): number {
 
 const kMostTemplates = 2;
 
-/** Waits (a second at most) until only templates are below the supervisor, then counts. */
-export async function takeTraces(supervisor: number, temporary: string): Promise<Traces> {
+/**
+ * Waits (a second at most) until only templates are below the supervisor, then counts. `supervisors` are all that there have been.
+ */
+export async function takeTraces(
+  supervisor: number,
+  supervisors: ReadonlySet<number>,
+  temporary: string,
+): Promise<Traces> {
   const others = () => below(supervisor).length > kMostTemplates || !below(supervisor).every(isAlive);
   for (let waited = 0; others() && waited < 1000; waited += 10) await sleep(10);
   const all = below(supervisor);
@@ -82,7 +84,7 @@ export async function takeTraces(supervisor: number, temporary: string): Promise
       'mounts here': lines('/proc/self/mountinfo'),
       'mounts of templates': Math.max(0, ...templates.map((pid) => lines(`/proc/${pid}/mountinfo`))),
       'temporary directories': folders(temporary) + canaries.length,
-      cgroups: cgroups(),
+      cgroups: cgroups(supervisors),
       'System V objects': systemVObjects(),
     },
     rss: {
