@@ -121,8 +121,10 @@ static void check_clock(struct supervisor* all, struct box* box, int64_t now) {
   if (spent >= box->run.cpu_us) return stop_call(all, box, kProcessorTime);
   if (wall_left <= 0) {
     const uint64_t queued = queued_us(box->program) - box->queued_before;
-    // It wanted to run most of the time and was not let: the machine's fault.
-    box->starved = spent < box->run.cpu_us / 4 && queued > box->run.wall_us / 2 && queued < ((uint64_t)1 << 60);
+    // It wanted to run most of the time and was not let: the machine's fault, unless its own processes were in the way.
+    const bool forks = box->run.processes > 0 || (box->session != 0 && (all->settings.layers & TG_NAMESPACES) != 0);
+    box->starved =
+        !forks && spent < box->run.cpu_us / 4 && queued > box->run.wall_us / 2 && queued < ((uint64_t)1 << 60);
     return stop_call(all, box, kWallTime);
   }
   if (box->work >= 0 && tg_exceeds(box->work, box->run.file_bytes, kEntries)) return stop_call(all, box, kQuota);

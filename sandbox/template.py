@@ -113,6 +113,8 @@ def _template():
         for module in modules.split(","):
             try:
                 __import__(module)
+                if module == "numpy":
+                    __import__("numpy.random")  # which numpy itself imports at its first use only
             except Exception:
                 traceback.print_exc()  # the programs that import it will say so themselves
     # First uses that fill caches.
@@ -177,14 +179,45 @@ def _template():
             with open(name, "wb") as file:
                 file.write(content)
 
+    def seed_numpy(numpy_random, value):
+        numpy_random.seed(value & 0xFFFFFFFF)
+        words = random.Random(value ^ 0x9E3779B97F4A7C15)
+        # What default_rng() takes for its entropy.
+        numpy_random.bit_generator.randbits = words.getrandbits
+
+    class LateNumpy:
+        """First finder: seeds numpy's generators where a program, or a package that it imports, brings numpy in."""
+
+        value = 0
+
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name != "numpy.random":
+                return None
+            sys.meta_path.remove(LateNumpy)
+            for finder in sys.meta_path:
+                spec = finder.find_spec(name, path, target)
+                if spec is not None:
+                    break
+            else:
+                return None
+            execute = spec.loader.exec_module
+
+            def execute_and_seed(module):
+                execute(module)
+                seed_numpy(module, LateNumpy.value)
+
+            spec.loader.exec_module = execute_and_seed
+            return spec
+
+    if "numpy.random" not in sys.modules:
+        sys.meta_path.insert(0, LateNumpy)
+
     def seed(value):
         random.seed(value)
-        numpy = sys.modules.get("numpy")
-        if numpy is not None and "numpy.random" in sys.modules:
-            numpy.random.seed(value & 0xFFFFFFFF)
-            words = random.Random(value ^ 0x9E3779B97F4A7C15)
-            # What default_rng() takes for its entropy.
-            numpy.random.bit_generator.randbits = words.getrandbits
+        LateNumpy.value = value
+        if "numpy.random" in sys.modules:
+            seed_numpy(sys.modules["numpy.random"], value)
 
     def become(cwd):
         os.environ["HOME"] = os.environ["TMPDIR"] = cwd
