@@ -203,7 +203,7 @@ const attacks: Job[] = [
     ...brief,
     wallSeconds: 0.1,
   }),
-  attack('kill itself', 1, 'import os, signal\nos.kill(os.getpid(), signal.SIGKILL)', ['memory']),
+  attack('kill itself', 1, 'import os, signal\nos.kill(os.getpid(), signal.SIGKILL)', ['exception']),
   attack('crash', 1, 'import ctypes\nctypes.string_at(0)', ['exception']),
   attack('exit', 2, 'import os\nprint("out", flush=True)\nos._exit(3)', ['exception']),
   attack('file storm', 1, 'for i in range(20000): open("f%d" % i, "w").close()', ['exception', 'quota']),
