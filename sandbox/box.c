@@ -67,7 +67,8 @@ static void send_result(struct supervisor* all, struct box* box, uint32_t wait_s
 }
 
 static void fail_call(struct supervisor* all, struct box* box, const char* what, int error) {
-  box->cause = kFailed;
+  // What keeps the next program of a session from its beginning may be the doing of an earlier one.
+  box->cause = box->continues && !box->started ? kSessionLost : kFailed;
   if (box->error[0] == 0)
     snprintf(box->error, sizeof box->error, "%s%s%s", what, error == 0 ? "" : ": ", error == 0 ? "" : strerror(error));
   send_result(all, box, 0, 0, 0, box->session != 0 ? kSessionEnded : 0);
@@ -229,6 +230,7 @@ void begin_call(struct supervisor* all, const struct tg_run* run) {
   if (box != NULL && !box->busy) {
     // What was written since the last cell ended belongs to none.
     begin_clock(box, run);
+    box->continues = true;
     for (enum port port = kStdout; port <= kStderr; port++) drain(all, box, port);
     for (int i = 0; i < 2; i++) tg_keep_begin(&box->streams[i], run->kept_bytes);
     const struct tg_order order = {.kind = TG_ORDER_GO_ON};

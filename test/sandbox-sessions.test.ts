@@ -176,3 +176,28 @@ test("a program that closes or floods the session's socket harms its own session
     tool.endSession(session);
   }
 });
+
+test.serial(
+  'a cell that keeps the next one from its beginning loses the session; the machinery has not failed',
+  async (t) => {
+    await using quick = await openPythonTool({ workers: 1, startSeconds: 5 });
+    await using low = await openPythonTool({
+      ...{ workers: 1, startSeconds: 5 },
+      testing: { without: ['namespaces'] },
+    });
+    for (const mine of [quick, low]) {
+      for (const code of [
+        'import posix, time\nposix.read = lambda *all: time.sleep(1000)',
+        'import posix, os\nposix.read = lambda *all: os._exit(0)',
+        'import signal, os\nsignal.signal(signal.SIGCONT, lambda *all: os._exit(0))\nimport random\nrandom.seed = lambda *all: os._exit(0)',
+      ]) {
+        const first = await mine.run(cell(code, code));
+        t.is(first.status, 'ok', code);
+        const next = await mine.run(cell(code, 'print("began")'));
+        t.like(next, { status: 'session_lost', sessionEnded: true }, `${code}: ${next.error}`);
+        t.is((await mine.run(cell(code, 'print("again")'))).output, 'again\n', code);
+        mine.endSession(code);
+      }
+    }
+  },
+);
