@@ -18,17 +18,28 @@ if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_
   target_compile_definitions(sandbox_policy PRIVATE _GNU_SOURCE)
   target_link_libraries(sandbox_policy PUBLIC toolgrad_flags)
 
-  # What the trainer's end of the sandbox can be tested by alone.
-  add_library(sandbox_frames STATIC sandbox/frames.c sandbox/kept.c sandbox/settings.c sandbox/workdir.c)
+  # What of the supervisor can be tested by itself.
+  add_library(sandbox_frames STATIC sandbox/descriptors.c sandbox/frames.c sandbox/kept.c sandbox/settings.c
+                                    sandbox/workdir.c)
   target_include_directories(sandbox_frames PUBLIC sandbox)
   target_compile_definitions(sandbox_frames PRIVATE _GNU_SOURCE)
   target_link_libraries(sandbox_frames PUBLIC toolgrad_flags)
 
+  # What the trainer sends, as a target for fuzzers (scripts/fuzz-sandbox.mjs), which a native test runs too. It has the settings
+  # in itself, so it is not linked beside the library above.
+  add_library(sandbox_fuzz STATIC EXCLUDE_FROM_ALL sandbox/fuzz/frames_fuzz.c sandbox/frames.c sandbox/kept.c)
+  target_include_directories(sandbox_fuzz PUBLIC sandbox)
+  target_compile_definitions(sandbox_fuzz PRIVATE _GNU_SOURCE)
+  target_link_libraries(sandbox_fuzz PUBLIC toolgrad_flags)
+
   # The supervisor.
   add_executable(toolgrad-sandbox sandbox/supervisor.c sandbox/box.c sandbox/cgroup.c sandbox/clock.c sandbox/namespaces.c
-                                  sandbox/process.c sandbox/descriptors.c)
+                                  sandbox/process.c)
   target_compile_definitions(toolgrad-sandbox PRIVATE _GNU_SOURCE)
   target_link_libraries(toolgrad-sandbox PRIVATE sandbox_policy sandbox_frames)
+  if(TOOLGRAD_SANITIZE STREQUAL "address,undefined")
+    target_sources(toolgrad-sandbox PRIVATE sandbox/sanitized.c)
+  endif()
 
   # What its Python templates load. Never sanitized: the interpreter is not. It compiles the policy again, without what is.
   get_target_property(policy_sources sandbox_policy SOURCES)
