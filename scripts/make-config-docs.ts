@@ -75,6 +75,7 @@ const kTail = `
 | \`TOOLGRAD_ISA\` | \`portable\`, \`avx2\`, \`avx512\` or \`avx512bf16\`: the kernel build, instead of the best that the processor runs |
 | \`TOOLGRAD_DEBUG\` | set to anything: the command line prints the stack of an error |
 | \`TOOLGRAD_PREBUILD\` | folder whose \`build/Release\` holds the addon to load, instead of the package's |
+| \`TOOLGRAD_SANDBOX\` | folder with the \`toolgrad-sandbox\` and \`toolgrad-sandbox.so\` to use instead of the package's |
 | \`NO_COLOR\` | no colours on a terminal |
 `;
 

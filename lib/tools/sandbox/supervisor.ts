@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve as resolvePath } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorMessage } from '../../errors.ts';
 import { buildCommand, native } from '../../native.ts';
@@ -69,12 +69,19 @@ export interface Supervisor {
   stop(seconds: number): Promise<void>;
 }
 
-/** Where the two native parts are: beside the addon that was built here, or among the prebuilt ones. */
+/**
+ * Where the two native parts are: beside the addon that was built here, or among the prebuilt ones. TOOLGRAD_SANDBOX names another
+ * folder: a build with sanitizers, whose reports lie beside it, is tested in this way.
+ */
 function nativeParts(): { supervisor: string; library: string } {
-  const folders = [
-    join(packageRoot, 'build', 'Release'),
-    join(packageRoot, 'prebuilds', `${process.platform}-${process.arch}`),
-  ];
+  const chosen = process.env.TOOLGRAD_SANDBOX;
+  const folders =
+    chosen !== undefined && chosen !== ''
+      ? [resolvePath(chosen)]
+      : [
+          join(packageRoot, 'build', 'Release'),
+          join(packageRoot, 'prebuilds', `${process.platform}-${process.arch}`),
+        ];
   for (const folder of folders) {
     const supervisor = join(folder, 'toolgrad-sandbox');
     const library = join(folder, 'toolgrad-sandbox.so');
