@@ -19,7 +19,7 @@
 
 enum {
   kChunk = 1 << 16,
-  kEscalate = 300000,  // us until a kill that had no effect is followed by a stronger one
+  kEscalate = 1000000,  // us until a kill that had no effect is followed by a stronger one
   kMaxFileBytes = 1 << 26,
 };
 
@@ -72,6 +72,12 @@ static void fail_call(struct supervisor* all, struct box* box, const char* what,
   if (box->error[0] == 0)
     snprintf(box->error, sizeof box->error, "%s%s%s", what, error == 0 ? "" : ": ", error == 0 ? "" : strerror(error));
   send_result(all, box, 0, 0, 0, box->session != 0 ? kSessionEnded : 0);
+}
+
+// The program was not run: the session it belongs to is gone.
+static void lose_session(struct supervisor* all, struct box* box) {
+  box->cause = kSessionLost;
+  send_result(all, box, 0, 0, 0, kSessionEnded);
 }
 
 static void close_box(struct box* box) {
@@ -238,7 +244,7 @@ void begin_call(struct supervisor* all, const struct tg_run* run) {
                              ? tg_send(box->ports[kStatus], &order, sizeof order, NULL, 0) == 0
                              : syscall(SYS_pidfd_send_signal, box->pidfd, SIGCONT, NULL, 0) == 0;
     if (goes_on && send_cell(box, run) == 0) return;
-    fail_call(all, box, "the session cannot be reached", errno);
+    lose_session(all, box);
     close_box(box);
     return;
   }
@@ -259,8 +265,7 @@ void begin_call(struct supervisor* all, const struct tg_run* run) {
   box->session = run->session;
   begin_clock(box, run);
   if (run->session != 0 && run->continues) {
-    box->cause = kSessionLost;
-    send_result(all, box, 0, 0, 0, kSessionEnded);
+    lose_session(all, box);
     close_box(box);
     return;
   }
@@ -341,7 +346,10 @@ static void drain(struct supervisor* all, struct box* box, enum port port) {
 static void finish(struct supervisor* all, struct box* box, const struct tg_event* event, int flags) {
   for (enum port port = kStdout; port <= kStderr; port++) drain(all, box, port);
   if (box->cause == kExit && !box->started && event->kind == TG_EVENT_ENDED) {
-    fail_call(all, box, "the interpreter ended before the program began", 0);
+    if (box->session != 0 && box->run.continues)
+      lose_session(all, box);
+    else
+      fail_call(all, box, "the interpreter ended before the program began", 0);
     return;
   }
   measure_tree(all, box);
@@ -460,6 +468,7 @@ static void on_cell(struct supervisor* all, struct box* box) {
   if (expected && event.kind == TG_EVENT_STARTED && !box->started) {
     on_started(all, box, sender);
   } else if (expected && event.kind == TG_EVENT_DONE && box->started) {
+    if (box->escalations >= 2) return;  // everything has been told to die; its end tells the result
     event.rss_bytes = event.rss_bytes < ((uint64_t)1 << 50) ? event.rss_bytes : 0;
     const uint64_t now = processor_us(box->program);
     if (event.cpu_us == 0 && now > box->processor_before) event.cpu_us = now - box->processor_before;

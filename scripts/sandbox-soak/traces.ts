@@ -26,7 +26,18 @@ export const countNames = [
 
 const lines = (file: string) => readFileSync(file, 'utf8').split('\n').length - 1;
 
+/** 0 for a process that ended between the listing and the look. */
+function mountsOf(pid: number): number {
+  try {
+    return lines(`/proc/${pid}/mountinfo`);
+  } catch (error) {
+    if (!['ENOENT', 'ESRCH', 'EINVAL'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    return 0;
+  }
+}
+
 function resident(pid: number): number {
+  if (!existsSync(`/proc/${pid}/status`)) return 0;
   return 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
 }
 
@@ -82,7 +93,7 @@ export async function takeTraces(
       'descriptors of supervisor': readdirSync(`/proc/${supervisor}/fd`).length,
       'descriptors here': readdirSync('/proc/self/fd').length,
       'mounts here': lines('/proc/self/mountinfo'),
-      'mounts of templates': Math.max(0, ...templates.map((pid) => lines(`/proc/${pid}/mountinfo`))),
+      'mounts of templates': Math.max(0, ...templates.map(mountsOf)),
       'temporary directories': folders(temporary) + canaries.length,
       cgroups: cgroups(supervisors),
       'System V objects': systemVObjects(),
