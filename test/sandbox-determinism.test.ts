@@ -12,7 +12,7 @@ import { request, until } from './support/tool.ts';
 const scratch = mkdtempSync(path.join(tmpdir(), 'determinism-'));
 test.after.always(() => rmSync(scratch, { recursive: true, force: true }));
 
-const TIMES = 40;
+const TIMES = 20;
 
 test('outputs that differ are a fault, and so are seeds that do not', (t) => {
   const [random, hashes] = ['random', 'hashes'].map((name) => repeatedPrograms.find((p) => p.name === name)!);
