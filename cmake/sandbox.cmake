@@ -33,7 +33,7 @@ if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_
   target_link_libraries(sandbox_fuzz PUBLIC toolgrad_flags)
 
   # The supervisor.
-  add_executable(toolgrad-sandbox sandbox/supervisor.c sandbox/box.c sandbox/cgroup.c sandbox/clock.c sandbox/namespaces.c
+  add_executable(toolgrad-sandbox sandbox/supervisor.c sandbox/box.c sandbox/result.c sandbox/cgroup.c sandbox/clock.c sandbox/namespaces.c
                                   sandbox/process.c)
   target_compile_definitions(toolgrad-sandbox PRIVATE _GNU_SOURCE)
   target_link_libraries(toolgrad-sandbox PRIVATE sandbox_policy sandbox_frames)

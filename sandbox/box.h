@@ -102,6 +102,12 @@ void stop_call(struct supervisor* all, struct box* box, int cause);
 void kill_box(struct supervisor* all, struct box* box);
 // Something happened at a port of a box.
 void serve_port(struct supervisor* all, struct box* box, enum port port);
+// Tells the trainer what came of the call of a box, by its cause.
+void send_result(struct supervisor* all, struct box* box, uint32_t wait_status, uint64_t cpu_us, uint64_t rss_bytes,
+                 int flags);
+// The same of a call that the machinery failed, and of one that was not run because its session is gone.
+void fail_call(struct supervisor* all, struct box* box, const char* what, int error);
+void lose_session(struct supervisor* all, struct box* box);
 // Looks at the clocks of all boxes; gives the time at which to look again, INT64_MAX for never.
 int64_t check_clocks(struct supervisor* all, int64_t now);
 // Closes what has ended since the last call; events of it may have been waiting until then.
