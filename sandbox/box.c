@@ -184,7 +184,6 @@ void begin_call(struct supervisor* all, const struct tg_run* run) {
   if (box != NULL && !box->busy) {
     // What was written since the last cell ended belongs to none.
     begin_clock(box, run);
-    box->continues = true;
     for (enum port port = kStdout; port <= kStderr; port++) drain(all, box, port);
     for (int i = 0; i < 2; i++) tg_keep_begin(&box->streams[i], run->kept_bytes);
     const struct tg_order order = {.kind = TG_ORDER_GO_ON};
@@ -294,10 +293,7 @@ static void drain(struct supervisor* all, struct box* box, enum port port) {
 static void finish(struct supervisor* all, struct box* box, const struct tg_event* event, int flags) {
   for (enum port port = kStdout; port <= kStderr; port++) drain(all, box, port);
   if (box->cause == kExit && !box->started && event->kind == TG_EVENT_ENDED) {
-    if (box->session != 0 && box->run.continues)
-      lose_session(all, box);
-    else
-      fail_call(all, box, "the interpreter ended before the program began", 0);
+    fail_call(all, box, "the interpreter ended before the program began", 0);
     return;
   }
   measure_tree(all, box);

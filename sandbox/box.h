@@ -46,7 +46,6 @@ struct box {
   pid_t init;     // likewise, with namespaces
   // The call.
   bool busy, started;
-  bool continues;  // a session's, and not its first
   uint64_t id, nonce;
   struct tg_run run;  // its texts are gone
   int64_t begun, started_at, next_check, escalate_at;

@@ -133,9 +133,19 @@ void tg_enter_cgroup(const struct tg_cgroup* group) {
   }
 }
 
-int tg_remove_cgroup(const struct tg_cgroup* group) {
-  int failed = 0;
-  if (group->memory_path[0] != 0 && rmdir(group->memory_path) != 0 && errno != ENOENT) failed = -1;
-  if (group->pids_path[0] != 0 && rmdir(group->pids_path) != 0 && errno != ENOENT) failed = -1;
+static int remove_one(const char* path) {
+  if (path[0] == 0) return 0;
+  const int failed = rmdir(path) != 0 && errno != ENOENT ? -1 : 0;
+  // Again: a group whose last processes were still ending when this supervisor began could not be removed then.
+  char parent[600];
+  snprintf(parent, sizeof parent, "%s", path);
+  char* last = strrchr(parent, '/');
+  if (last != NULL) *last = 0;
+  sweep(parent);
   return failed;
+}
+
+int tg_remove_cgroup(const struct tg_cgroup* group) {
+  const int memory = remove_one(group->memory_path), pids = remove_one(group->pids_path);
+  return memory == 0 && pids == 0 ? 0 : -1;
 }

@@ -110,7 +110,7 @@ static void check_clock(struct supervisor* all, struct box* box, int64_t now) {
   if (!box->started) {
     snprintf(box->error, sizeof box->error, "the interpreter was not ready within %.1f s",
              (double)box->run.start_us / 1e6);
-    stop_call(all, box, box->continues ? kSessionLost : kFailed);
+    stop_call(all, box, box->session != 0 && box->run.continues ? kSessionLost : kFailed);
     return;
   }
   const int64_t wall_left = box->started_at + (int64_t)box->run.wall_us - now;

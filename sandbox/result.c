@@ -43,7 +43,7 @@ void send_result(struct supervisor* all, struct box* box, uint32_t wait_status, 
 
 void fail_call(struct supervisor* all, struct box* box, const char* what, int error) {
   // What keeps the next program of a session from its beginning may be the doing of an earlier one.
-  box->cause = box->continues && !box->started ? kSessionLost : kFailed;
+  box->cause = box->session != 0 && box->run.continues && !box->started ? kSessionLost : kFailed;
   if (box->error[0] == 0)
     snprintf(box->error, sizeof box->error, "%s%s%s", what, error == 0 ? "" : ": ", error == 0 ? "" : strerror(error));
   send_result(all, box, 0, 0, 0, box->session != 0 ? kSessionEnded : 0);

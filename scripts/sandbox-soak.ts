@@ -22,7 +22,7 @@ import { table } from '../lib/view/format.ts';
 import { below, isAlive } from '../test/support/tool.ts';
 import { checkDeterminism } from './sandbox-soak/determinism.ts';
 import { type Call, choose, jobsWith, randomFrom } from './sandbox-soak/jobs.ts';
-import { countNames, growth, type Sample, takeTraces, whatGrew } from './sandbox-soak/traces.ts';
+import { cgroups, countNames, growth, type Sample, takeTraces, whatGrew } from './sandbox-soak/traces.ts';
 
 export const levels = ['namespaces', 'landlock+seccomp+rlimits'] as const;
 export type SoakLevel = (typeof levels)[number];
@@ -198,6 +198,9 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     const before = interrupted;
     for (const job of kill !== null ? jobs : []) await one(job, random);
     if (interrupted > before) fault(`${interrupted - before} jobs failed after the last kill`);
+    await tool.close();
+    const groups = cgroups(supervisors);
+    if (groups > 0) fault(`${groups} control groups are left after the end`);
     return { executions: done, kills, interrupted, busy, statuses, faults, samples };
   } finally {
     await tool.close();

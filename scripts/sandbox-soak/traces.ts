@@ -50,7 +50,7 @@ function folders(folder: string): number {
 }
 
 /** Control groups of the supervisors, in every hierarchy. */
-function cgroups(supervisors: ReadonlySet<number>, folder = '/sys/fs/cgroup'): number {
+export function cgroups(supervisors: ReadonlySet<number>, folder = '/sys/fs/cgroup'): number {
   if (!existsSync(folder)) return 0;
   return readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
@@ -128,11 +128,14 @@ export function growth(samples: readonly Sample[], of: 'supervisor' | 'templates
   return slope(half.map(({ executions, rss }) => ({ x: executions, y: rss[of] }))) * (last / 2);
 }
 
-/** What grew since the first sample, in sentences; resident sets are only compared where all samples are of one supervisor. */
+/**
+ * What grew since the first sample, in sentences. Where supervisors were killed, resident sets are of different ones, and control groups
+ * of the last that was killed may stay until another begins or ends.
+ */
 export function whatGrew(samples: readonly Sample[], oneSupervisor: boolean): string[] {
   const [first, last] = [samples[0]!, samples.at(-1)!];
   const counts = countNames
-    .filter((name) => last.counts[name] > first.counts[name])
+    .filter((name) => last.counts[name] > first.counts[name] && (oneSupervisor || name !== 'cgroups'))
     .map((name) => `${name}: ${first.counts[name]} at the beginning, ${last.counts[name]} at the end`);
   const sets = (['supervisor', 'templates'] as const)
     .map((of) => ({ of, grew: growth(samples, of) }))
