@@ -7,6 +7,15 @@ import { request } from '../../support/tool.ts';
 import { type Attack, brief, hits, judged, program } from '../attack.ts';
 import type { LevelName } from '../levels.ts';
 
+/** An attack that wins a race now and then is made until it does, three times at most. */
+function threeTimes(run: Attack['run']): Attack['run'] {
+  return async (context) => {
+    let outcome = await run(context);
+    for (let i = 1; i < 3 && !outcome.succeeded; i++) outcome = await run(context);
+    return outcome;
+  };
+}
+
 const view = ['namespaces', 'landlock'] as const;
 const below = ['landlock+seccomp+rlimits', 'container'] as const;
 const metadata = below.map((level: LevelName) => ({
@@ -330,14 +339,18 @@ while time.monotonic() < end:
     title: 'writes one file of 400 MB where 8 MiB are allowed',
     layers: ['rlimits', 'namespaces', 'supervisor'],
     without: ['rlimits', 'namespaces'],
-    run: program(
-      `
+    // Without limits the supervisor, which looks every few milliseconds, may be faster than the print: hence three times.
+    run: threeTimes(
+      program(
+        `
+part = bytes(1 << 18)
 with open('big', 'wb', buffering=0) as file:
-    for _ in range(400):
-        if attempt(file.write, bytes(1 << 20)) is None: break
+    for _ in range(1600):
+        if attempt(file.write, part) is None: break
         size = os.fstat(file.fileno()).st_size
         if size > 8 << 20: hit(size, 'bytes'); break`,
-      { fileBytes: 8 * 2 ** 20 },
+        { fileBytes: 8 * 2 ** 20 },
+      ),
     ),
   },
   {
