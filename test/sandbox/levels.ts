@@ -4,8 +4,11 @@
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../../lib/package.ts';
 import { openPythonTool } from '../../lib/tools/python.ts';
 import type { Tool } from '../../lib/tools/tool.ts';
+import { reachableByAll } from '../support/tool.ts';
 
 export type LayerName = 'namespaces' | 'landlock' | 'seccomp' | 'rlimits';
 
@@ -45,7 +48,9 @@ function resolved(python: string): string {
 /** The level, with an interpreter that its user can reach: one in a home directory of the superuser is none. */
 export function levelOf(name: LevelName, python = 'python3'): Level {
   const uid = process.getuid?.() ?? 0;
-  if (uid !== 0 || name === 'namespaces') return { name, python: resolved(python), uid };
+  // Another user reaches neither a closed checkout nor what is built in it.
+  const closed = !reachableByAll(join(packageRoot, 'sandbox'));
+  if (uid !== 0 || name === 'namespaces' || closed) return { name, python: resolved(python), uid };
   const open = ['/usr/bin/python3', '/usr/local/bin/python3'].find(executable);
   if (open === undefined) {
     throw new Error(

@@ -1,7 +1,8 @@
 /**
  * What the tests of the Python tool share: requests with ordinary limits, and finding through /proc what belongs to a sandbox.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import type { PythonTool } from '../../lib/tools/python.ts';
@@ -13,6 +14,14 @@ let serial = 0;
 export function request(code: string, changed: Partial<ToolRequest> = {}): ToolRequest {
   const limits = { seconds: 10, memoryBytes: 512 * 2 ** 20, outputBytes: 4096, fileBytes: 2 ** 20 };
   return { callId: `call-${++serial}`, code, ...limits, ...changed };
+}
+
+/** Whether every user can reach `path`: the folders above it let them through. */
+export function reachableByAll(path: string): boolean {
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    if ((statSync(folder).mode & 1) === 0) return false;
+    if (folder === dirname(folder)) return true;
+  }
 }
 
 interface Process {
