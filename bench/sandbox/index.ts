@@ -98,26 +98,24 @@ export async function main(args: readonly string[]): Promise<number> {
     print('memory', results, `${results[0]!.level}\n\n${table(memoryHeader, memoryRows(results))}`);
   }
   const ballast = new Ballast();
-  const throughput: ThroughputResult[] = [];
-  const latency = [];
   for (const mib of resident) {
     ballast.grow(mib);
     process.stdout.write(`\nwith ${mib} MiB added this process has ${residentLine()}\n`);
     if (parts.includes('throughput')) {
+      const results: ThroughputResult[] = [];
       for (const program of mib === resident[0] ? fitting : [small]) {
         tell(`throughput, ${program.name}, ${mib} MiB …`);
         const seconds = (quick ? 0.2 : 2) * (program === small ? 1 : 2);
-        throughput.push(...(await measureThroughput(all, program, mib, quick ? 1 : 5, seconds)));
+        results.push(...(await measureThroughput(all, program, mib, quick ? 1 : 5, seconds)));
       }
+      print(`throughput, ${mib} MiB`, results, table(throughputHeader, throughputRows(results)));
     }
     if (parts.includes('latency')) {
       tell(`latency, ${mib} MiB …`);
-      latency.push(...(await measureLatency(all, mib, quick ? 1 : 5, quick ? 5 : 100)));
+      const results = await measureLatency(all, mib, quick ? 1 : 5, quick ? 5 : 100);
+      print(`latency, ${mib} MiB`, results, table(latencyHeader, latencyRows(results)));
     }
   }
-  if (parts.includes('throughput'))
-    print('throughput', throughput, table(throughputHeader, throughputRows(throughput)));
-  if (parts.includes('latency')) print('latency', latency, table(latencyHeader, latencyRows(latency)));
   if (parts.includes('loop')) {
     tell('loop …');
     const results = await measureRunnersLoop(all, quick ? 1 : 5, quick ? 0.5 : 2);
