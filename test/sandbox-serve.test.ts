@@ -14,10 +14,6 @@ import { openSetup } from '../lib/train/setup.ts';
 import { folderWithBase, runConfig } from './support/runs.ts';
 import { request } from './support/tool.ts';
 
-/** Set to true once openPythonTool serves `files`, `fetch` and `stdin`; the tests of them wait for that. */
-const toolHasFilesAndInput = true;
-const testOfFilesAndInput = toolHasFilesAndInput ? test : test.skip;
-
 const scratch = mkdtempSync(path.join(tmpdir(), 'sandbox-serve-'));
 let here: Tool;
 let server: RunningSandboxServer;
@@ -161,7 +157,7 @@ test('many calls at once come back to those who made them', async (t) => {
   );
 });
 
-testOfFilesAndInput('standard input arrives as it is, and is empty when none is given', async (t) => {
+test('standard input arrives as it is, and is empty when none is given', async (t) => {
   const echo = 'import sys\nprint(repr(sys.stdin.read()))';
   t.is((await far.run(request(echo))).output, "''\n");
   t.is((await far.run(request(echo, { stdin: 'a\nbé🐍\r\n\0' }))).output, "'a\\nbé🐍\\r\\n\\x00'\n");
@@ -173,7 +169,7 @@ testOfFilesAndInput('standard input arrives as it is, and is empty when none is 
   t.is(none.reply.run_result.stdout, "'None'\n");
 });
 
-testOfFilesAndInput('files go there and come back, to the byte', async (t) => {
+test('files go there and come back, to the byte', async (t) => {
   const bytes = Uint8Array.from({ length: 70_000 }, (_, i) => (i * 7) % 256);
   const code = [
     'import os',
@@ -207,7 +203,7 @@ testOfFilesAndInput('files go there and come back, to the byte', async (t) => {
   t.notRegex(reply.run_result.stdout as string, /skipped|IGNORE/);
 });
 
-testOfFilesAndInput('a link to a file outside is not fetched', async (t) => {
+test('a link to a file outside is not fetched', async (t) => {
   const code =
     'import os\nfor make in (lambda: os.symlink("/etc/passwd", "link"), lambda: os.mkfifo("pipe")):\n' +
     '    try: make()\n    except OSError as error: print(error)';

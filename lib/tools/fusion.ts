@@ -12,6 +12,7 @@ import { megabyte, type RunCodeRequest, workersHeader } from './fusion-api.ts';
 import { MalformedReply, parseReply, resultOfReply } from './fusion-reply.ts';
 import { HttpFailure, httpClient } from './http-client.ts';
 import { FairQueue, type Waiting } from './queue.ts';
+import { infrastructure } from './sandbox/outcome.ts';
 import { checkToolRequest, maximumFilesBytes, type Tool, type ToolRequest, type ToolResult } from './tool.ts';
 
 /** Options of {@link openSandboxFusion}. */
@@ -52,12 +53,6 @@ interface Call {
   /** Ends its request, for the reason it is aborted with. */
   readonly cut: AbortController;
   finish(result: ToolResult): void;
-}
-
-function infrastructure({ callId }: ToolRequest, error: string): ToolResult {
-  const nothing = { stdout: '', stderr: '', output: '', exitCode: null, signal: null };
-  const status = 'infrastructure_error';
-  return { callId, status, ...nothing, seconds: 0, cpuSeconds: 0, truncatedBytes: 0, error };
 }
 
 function checkedUrl(text: unknown): URL {

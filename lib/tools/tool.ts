@@ -118,6 +118,8 @@ const ranges = {
 export const maximumCodeLength = 2 ** 25;
 /** Most that may go in as files, or come out, in bytes. */
 export const maximumFilesBytes = 2 ** 26;
+/** Most files that may come out. */
+const maximumFetched = 256;
 
 /** Why `path` cannot name a file in a working directory, or null. */
 function faultOfPath(path: unknown): string | null {
@@ -174,6 +176,11 @@ export function checkToolRequest(request: ToolRequest): void {
     throw new TypeError('tool request: expected no files and no fetch in a call with session');
   }
   if (fetch !== undefined) checkPaths('fetch', fetch);
+  if ((fetch?.length ?? 0) > maximumFetched) {
+    throw new RangeError(
+      `tool request: expected at most ${maximumFetched} paths in fetch, found ${fetch!.length}`,
+    );
+  }
   if (files === undefined) return;
   checkPaths('files', Object.keys(files));
   let bytes = 0;
