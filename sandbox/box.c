@@ -296,7 +296,7 @@ static void finish(struct supervisor* all, struct box* box, const struct tg_even
     fail_call(all, box, "the interpreter ended before the program began", 0);
     return;
   }
-  measure_tree(all, box);
+  measure_tree(box);
   const uint64_t cpu = event->cpu_us > box->tree_spent ? event->cpu_us : box->tree_spent;
   // Killed, and not by us: by the kernel for want of memory, or by itself.
   if (box->cause == kExit && (event->status & 0x7f) == SIGKILL && memory_kills() > all->memory_kills) {
@@ -330,13 +330,13 @@ static void take_file(struct box* box, uint32_t index, int file) {
   close(file);
 }
 
-static void on_started(const struct supervisor* all, struct box* box, pid_t sender) {
+static void on_started(struct box* box, pid_t sender) {
   box->started = true;
   box->started_at = now_us();
   box->program = sender;
   box->processor_before = processor_us(sender);
   box->queued_before = queued_us(sender);
-  measure_tree(all, box);
+  measure_tree(box);
   box->tree_spent = 0;
   box->next_check = box->started_at + kShortestCheck;
 }
@@ -373,11 +373,13 @@ static void on_status(struct supervisor* all, struct box* box) {
   event.text[sizeof event.text - 1] = 0;
   if (event.kind == TG_EVENT_PROCESS && descriptor >= 0 && box->pidfd < 0) {
     box->pidfd = descriptor;
-    box->init = (all->settings.layers & TG_NAMESPACES) ? process_of(descriptor) : 0;
+    // Whoever may fork is measured with all that it forked.
+    const bool forks = (all->settings.layers & TG_NAMESPACES) && (box->session != 0 || box->run.processes > 0);
+    box->init = forks ? process_of(descriptor) : 0;
     descriptor = -1;
     if (box->cause != kExit) kill_box(all, box);  // stopped before there was what could be killed
   } else if (event.kind == TG_EVENT_STARTED && box->session == 0) {
-    on_started(all, box, sender);
+    on_started(box, sender);
   } else if (event.kind == TG_EVENT_CLEANED && box->busy && box->done.kind == TG_EVENT_DONE) {
     event = box->done;
     box->done.kind = 0;
@@ -410,7 +412,7 @@ static void on_cell(struct supervisor* all, struct box* box) {
   if (size < 0 && errno == EAGAIN) return;
   const bool expected = size == sizeof event && box->busy && event.nonce == box->nonce && box->done.kind == 0;
   if (expected && event.kind == TG_EVENT_STARTED && !box->started) {
-    on_started(all, box, sender);
+    on_started(box, sender);
   } else if (expected && event.kind == TG_EVENT_DONE && box->started) {
     if (box->escalations >= 2) return;  // everything has been told to die; its end tells the result
     event.rss_bytes = event.rss_bytes < ((uint64_t)1 << 50) ? event.rss_bytes : 0;

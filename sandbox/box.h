@@ -85,7 +85,7 @@ int64_t now_us(void);
 // Processor time of a process so far, all its threads; 0 if it is gone.
 uint64_t processor_us(pid_t pid);
 // That of all processes of a box, where it may have several, is added to what it has spent.
-void measure_tree(const struct supervisor* all, struct box* box);
+void measure_tree(struct box* box);
 // How often the kernel has killed for want of memory, on the whole machine.
 uint64_t memory_kills(void);
 // How long it has been ready to run without a processor.

@@ -91,9 +91,8 @@ static size_t add_children(pid_t pid, pid_t* list, size_t count) {
   return count;
 }
 
-void measure_tree(const struct supervisor* all, struct box* box) {
-  if (!(all->settings.layers & TG_NAMESPACES) || box->init == 0 || (box->session == 0 && box->run.processes == 0))
-    return;
+void measure_tree(struct box* box) {
+  if (box->init == 0) return;
   pid_t list[kMostProcesses] = {box->init};
   size_t count = 1;
   uint64_t sum = 0;
@@ -116,7 +115,7 @@ static void check_clock(struct supervisor* all, struct box* box, int64_t now) {
   const int64_t wall_left = box->started_at + (int64_t)box->run.wall_us - now;
   const uint64_t used = processor_us(box->program);
   uint64_t spent = used > box->processor_before ? used - box->processor_before : 0;
-  measure_tree(all, box);
+  measure_tree(box);
   if (box->tree_spent > spent) spent = box->tree_spent;
   if (spent >= box->run.cpu_us) return stop_call(all, box, kProcessorTime);
   if (wall_left <= 0) {
@@ -129,7 +128,8 @@ static void check_clock(struct supervisor* all, struct box* box, int64_t now) {
   }
   if (box->work >= 0 && tg_exceeds(box->work, box->run.file_bytes, kEntries)) return stop_call(all, box, kQuota);
   // With this many processors it cannot have used up what is left before:
-  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  static long processors;
+  if (processors == 0) processors = sysconf(_SC_NPROCESSORS_CONF);
   int64_t next = (int64_t)((box->run.cpu_us - spent) / (uint64_t)(processors > 0 ? processors : 1));
   if (next > wall_left) next = wall_left;
   if (box->work >= 0 && next > kQuotaCheck) next = kQuotaCheck;

@@ -34,6 +34,9 @@ function starvedSeconds(): number | null {
 
 const WARM_UP_MS = 200;
 
+/** Of the timer that is watched: what of a time between two firings is no delay. */
+export const RESOLUTION_MS = 1;
+
 /** Every load for `seconds` in each of `rounds` rounds. */
 export async function measureLoop(
   loads: readonly Load[],
@@ -52,7 +55,7 @@ export async function measureLoop(
       const started = performance.now();
       const running = load.start();
       await sleep(WARM_UP_MS);
-      const monitor = monitorEventLoopDelay({ resolution: 1 });
+      const monitor = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
       const [since, loop, starved] = [
         performance.now(),
         performance.eventLoopUtilization(),

@@ -48,7 +48,9 @@ interface KeptText {
 
 function decode(stream: KeptStream): KeptText {
   if (stream.dropped === 0) {
-    return { head: decoder.decode(Buffer.concat([stream.head, stream.tail])), dropped: 0, tail: '' };
+    const { head, tail } = stream;
+    const all = tail.length === 0 ? head : Buffer.concat([head, tail]);
+    return { head: all.length === 0 ? '' : decoder.decode(all), dropped: 0, tail: '' };
   }
   const end = cutOffAtEnd(stream.head);
   const start = cutOffAtStart(stream.tail);
@@ -63,11 +65,15 @@ function join(text: KeptText): string {
   return text.dropped === 0 ? text.head + text.tail : text.head + omissionMarker(text.dropped) + text.tail;
 }
 
+function textBytes({ head, tail }: KeptText): number {
+  return Buffer.byteLength(head) + Buffer.byteLength(tail);
+}
+
 /** Shortens to at most `budget` UTF-8 bytes besides the marker, half from each end. */
 function shorten(text: KeptText, budget: number): KeptText {
+  if (textBytes(text) <= budget) return text;
   const head = Buffer.from(text.head);
   const tail = Buffer.from(text.tail);
-  if (head.length + tail.length <= budget) return text;
   const source = text.dropped === 0 ? Buffer.concat([head, tail]) : head;
   const end = text.dropped === 0 ? source : tail;
   const tailSize = Math.min(Math.floor(budget / 2), end.length);
@@ -105,6 +111,7 @@ export interface HostPaths {
 }
 
 function hidePaths(text: string, paths: HostPaths): string {
+  if (!text.includes('/')) return text; // every path has one, being absolute
   let shown = text.replaceAll(paths.workdir, '/sandbox');
   for (const path of [...paths.interpreter].sort((a, b) => b.length - a.length)) {
     shown = shown.replaceAll(path, '<python>');
@@ -119,6 +126,7 @@ const frameLine = /^ {2}File "([^"]*)", line \d+(, in .*)?$/;
  * and of internal modules), and shortens other absolute file names to their last part.
  */
 export function trimTraceback(text: string): string {
+  if (text === '') return text;
   const kept: string[] = [];
   let skipping = false;
   for (const line of text.split('\n')) {
@@ -208,9 +216,8 @@ export function modelView(
   };
   let out = clean(stdout, (text) => text);
   let err = clean(stderr, trimTraceback);
-  const size = (text: KeptText): number => Buffer.byteLength(text.head) + Buffer.byteLength(text.tail);
-  err = shorten(err, Math.max(Math.floor(budget / 2), budget - size(out)));
-  out = shorten(out, budget - Math.min(size(err), budget));
+  err = shorten(err, Math.max(Math.floor(budget / 2), budget - textBytes(out)));
+  out = shorten(out, budget - Math.min(textBytes(err), budget));
   const errors = join(err);
   const parts = [join(out), errors, endingLine(ending, errors)].filter((part) => part !== '');
   return parts.reduce(

@@ -283,7 +283,11 @@ export async function openPythonTool(options: PythonToolOptions = {}): Promise<P
       if (closing !== null) return resolve(infrastructure(request, 'the tool is closed'));
       const { session } = request;
       const call: Call = {
-        ...{ id: 0, request: { ...request }, waiting: null, attempts: 0, timer: null },
+        id: 0,
+        request: { ...request },
+        waiting: null,
+        attempts: 0,
+        timer: null,
         finish(result) {
           if (call.timer !== null) clearTimeout(call.timer);
           signal?.removeEventListener('abort', call.abort);

@@ -105,17 +105,17 @@ export interface Tool {
 }
 
 /** Range of each number; those with a default may be absent. */
-const ranges = {
+const ranges = Object.entries({
   seconds: { low: 0.001, high: 86_400, whole: false, optional: false },
   wallSeconds: { low: 0.001, high: 86_400, whole: false, optional: true },
   memoryBytes: { low: 64 * 2 ** 20, high: 2 ** 50, whole: true, optional: false },
   outputBytes: { low: 64, high: 2 ** 26, whole: true, optional: false },
   fileBytes: { low: 0, high: 2 ** 50, whole: true, optional: false },
   processes: { low: 0, high: 1024, whole: true, optional: true },
-} as const;
+} as const);
 
-/** Largest program, in UTF-16 units; more is misuse rather than a program. */
-export const maximumCodeLength = 2 ** 25;
+/** Largest program or standard input, in UTF-16 units; more is misuse. The largest of all fits into a frame (2^28 bytes). */
+export const maximumCodeLength = 2 ** 24;
 /** Most that may go in as files, or come out, in bytes. */
 export const maximumFilesBytes = 2 ** 26;
 /** Most files that may come out. */
@@ -155,8 +155,8 @@ export function checkToolRequest(request: ToolRequest): void {
       );
     }
   }
-  for (const [field, { low, high, whole, optional }] of Object.entries(ranges)) {
-    const value: unknown = request[field as keyof typeof ranges];
+  for (const [field, { low, high, whole, optional }] of ranges) {
+    const value: unknown = request[field as keyof ToolRequest];
     if (value === undefined && optional) continue;
     if (typeof value !== 'number') {
       throw new TypeError(`tool request: expected a number for ${field}, found ${typeof value}`);

@@ -77,44 +77,69 @@ export interface ResultFrame {
 
 const maximumFrame = 2 ** 28;
 
-/** A frame under construction. */
+const kHead = 5;
+
+/** A frame under construction, in one buffer. */
 class Writer {
-  readonly #parts: Buffer[] = [];
-  number(value: number | bigint, bytes: 1 | 4 | 8): this {
-    const part = Buffer.alloc(bytes);
-    if (bytes === 8) part.writeBigUInt64LE(BigInt(value));
-    else part.writeUIntLE(Number(value), 0, bytes);
-    this.#parts.push(part);
+  #content: Buffer;
+  #size = kHead;
+
+  /** `room`: bytes that are surely needed. */
+  constructor(room: number) {
+    this.#content = Buffer.allocUnsafe(kHead + room);
+  }
+  #take(bytes: number): number {
+    const at = this.#size;
+    this.#size += bytes;
+    if (this.#size > this.#content.length) {
+      const larger = Buffer.allocUnsafe(2 * this.#size);
+      this.#content.copy(larger, 0, 0, at);
+      this.#content = larger;
+    }
+    return at;
+  }
+  u32(value: number): this {
+    const at = this.#take(4);
+    this.#content.writeUInt32LE(value, at);
+    return this;
+  }
+  /** A whole number below 2^53, in 8 bytes. */
+  u64(value: number): this {
+    return this.u32(value % 2 ** 32).u32(Math.floor(value / 2 ** 32));
+  }
+  big(value: bigint): this {
+    const at = this.#take(8);
+    this.#content.writeBigUInt64LE(value, at);
     return this;
   }
   bytes(content: Uint8Array): this {
-    this.number(content.length, 4);
-    this.#parts.push(Buffer.from(content.buffer, content.byteOffset, content.byteLength));
+    this.u32(content.length);
+    const at = this.#take(content.length);
+    this.#content.set(content, at);
     return this;
   }
   text(content: string): this {
-    return this.bytes(Buffer.from(content, 'utf8'));
-  }
-  get content(): Buffer {
-    return Buffer.concat(this.#parts);
+    const size = Buffer.byteLength(content);
+    this.u32(size);
+    const at = this.#take(size);
+    this.#content.write(content, at, size, 'utf8');
+    return this;
   }
   frame(kind: number): Buffer {
-    const size = 1 + this.#parts.reduce((sum, part) => sum + part.length, 0);
-    const head = Buffer.alloc(5);
-    head.writeUInt32LE(size);
-    head.writeUInt8(kind, 4);
-    return Buffer.concat([head, ...this.#parts]);
+    this.#content.writeUInt32LE(this.#size - 4);
+    this.#content.writeUInt8(kind, 4);
+    return this.#content.subarray(0, this.#size);
   }
 }
 
 export function settingsFrame(settings: readonly (readonly [name: string, value: string])[]): Buffer {
-  const writer = new Writer();
+  const writer = new Writer(4096);
   for (const [name, value] of settings) writer.text(`${name}=${value}`);
   return writer.frame(frameKinds.settings);
 }
 
 export function idFrame(kind: number, id: number): Buffer {
-  return new Writer().number(id, 8).frame(kind);
+  return new Writer(8).u64(id).frame(kind);
 }
 
 /** A lone surrogate has no UTF-8; it becomes what Python calls invalid, so that the program fails and nothing else does. */
@@ -127,29 +152,35 @@ function codeBytes(code: string): Buffer {
   );
 }
 
+const microseconds = (seconds: number) => Math.ceil(seconds * 1e6);
+
+/** Of a run's fields of fixed size and the sizes of the others. */
+const kRunFields = 112;
+
 export function runFrame(run: RunFrame): Buffer {
-  const microseconds = (seconds: number) => Math.ceil(seconds * 1e6);
-  const files = new Writer();
-  for (const [name, content] of Object.entries(run.files)) files.text(name).bytes(content);
-  return new Writer()
-    .number(run.id, 8)
-    .number(run.session, 8)
-    .number(run.continues ? 1 : 0, 4)
-    .number(run.template, 4)
-    .number(run.processes, 4)
-    .number(microseconds(run.startSeconds), 8)
-    .number(microseconds(run.cpuSeconds), 8)
-    .number(microseconds(run.wallSeconds), 8)
-    .number(run.memoryBytes, 8)
-    .number(run.fileBytes, 8)
-    .number(run.keptBytes, 8)
-    .number(run.hardBytes, 8)
-    .number(run.seed, 8)
-    .bytes(codeBytes(run.code))
+  const code = codeBytes(run.code);
+  const names = Object.keys(run.files);
+  let files = 0;
+  for (const name of names) files += 8 + Buffer.byteLength(name) + run.files[name]!.length;
+  const writer = new Writer(kRunFields + code.length + files + Buffer.byteLength(run.stdin))
+    .u64(run.id)
+    .u64(run.session)
+    .u32(run.continues ? 1 : 0)
+    .u32(run.template)
+    .u32(run.processes)
+    .u64(microseconds(run.startSeconds))
+    .u64(microseconds(run.cpuSeconds))
+    .u64(microseconds(run.wallSeconds))
+    .u64(run.memoryBytes)
+    .u64(run.fileBytes)
+    .u64(run.keptBytes)
+    .u64(run.hardBytes)
+    .big(run.seed)
+    .bytes(code)
     .text(run.stdin)
-    .bytes(files.content)
-    .text(run.fetch.map((name) => `${name}\0`).join(''))
-    .frame(frameKinds.run);
+    .u32(files);
+  for (const name of names) writer.text(name).bytes(run.files[name]!);
+  return writer.text(run.fetch.map((name) => `${name}\0`).join('')).frame(frameKinds.run);
 }
 
 /** Reads fields off a frame's body. */
@@ -159,16 +190,25 @@ class Reader {
   constructor(body: Buffer) {
     this.#body = body;
   }
-  number(bytes: 1 | 4 | 8): number {
-    this.#at += bytes;
-    const from = this.#at - bytes;
-    return bytes === 8 ? Number(this.#body.readBigUInt64LE(from)) : this.#body.readUIntLE(from, bytes);
+  u8(): number {
+    return this.#body.readUInt8(this.#at++);
+  }
+  u32(): number {
+    this.#at += 4;
+    return this.#body.readUInt32LE(this.#at - 4);
+  }
+  u64(): number {
+    return this.u32() + 2 ** 32 * this.u32();
   }
   bytes(): Buffer {
-    const size = this.number(4);
+    const size = this.u32();
     if (size > this.#body.length - this.#at) throw new RangeError('a field goes beyond its frame');
     this.#at += size;
     return this.#body.subarray(this.#at - size, this.#at);
+  }
+  /** A copy: a view would keep the whole chunk that it came in. */
+  copy(): Uint8Array {
+    return new Uint8Array(this.bytes());
   }
   text(): string {
     return this.bytes().toString('utf8');
@@ -176,36 +216,39 @@ class Reader {
 }
 
 function readStream(reader: Reader): KeptStream {
-  const total = reader.number(8);
-  // Copies: a view would keep the whole chunk that it came in.
-  const head = Uint8Array.from(reader.bytes());
-  const tail = Uint8Array.from(reader.bytes());
+  const total = reader.u64();
+  const head = reader.copy();
+  const tail = reader.copy();
   return { head, dropped: total - head.length - tail.length, tail };
 }
 
 /** @throws {RangeError} if the body is not a result's. */
 export function readResult(body: Buffer): ResultFrame {
   const reader = new Reader(body);
-  const id = reader.number(8);
-  const cause = causes[reader.number(1)];
+  const id = reader.u64();
+  const cause = causes[reader.u8()];
   if (cause === undefined) throw new RangeError('a result has a cause that is not known');
-  const flags = reader.number(1);
-  const result = {
-    ...{ id, cause, started: (flags & 1) !== 0, sessionEnded: (flags & 2) !== 0, starved: (flags & 4) !== 0 },
+  const flags = reader.u8();
+  const result: ResultFrame = {
+    id,
+    cause,
+    started: (flags & 1) !== 0,
+    sessionEnded: (flags & 2) !== 0,
+    starved: (flags & 4) !== 0,
     outOfMemory: (flags & 8) !== 0,
-    status: reader.number(4),
-    seconds: reader.number(8) / 1e6,
-    startSeconds: reader.number(8) / 1e6,
-    cpuSeconds: reader.number(8) / 1e6,
-    residentBytes: reader.number(8),
+    status: reader.u32(),
+    seconds: reader.u64() / 1e6,
+    startSeconds: reader.u64() / 1e6,
+    cpuSeconds: reader.u64() / 1e6,
+    residentBytes: reader.u64(),
     stdout: readStream(reader),
     stderr: readStream(reader),
     workdir: reader.text(),
     error: reader.text(),
     files: new Map<number, Uint8Array>(),
   };
-  for (let left = reader.number(4); left > 0; left--) {
-    result.files.set(reader.number(4), Uint8Array.from(reader.bytes()));
+  for (let left = reader.u32(); left > 0; left--) {
+    result.files.set(reader.u32(), reader.copy());
   }
   return result;
 }

@@ -58,7 +58,8 @@ function statusOf(
       return 'session_lost';
     default: {
       if (signal === 'SIGXCPU') return 'timeout';
-      const last = stderr.trimEnd().split('\n').at(-1) ?? '';
+      const end = stderr.trimEnd();
+      const last = end.slice(end.lastIndexOf('\n') + 1);
       const memory =
         result.outOfMemory ||
         (exitCode !== 0 && outOfMemory.test(last)) ||
@@ -79,19 +80,21 @@ export function outcome(
   const exitCode = number === 0 && result.cause === 'exit' ? (result.status >> 8) & 0xff : null;
   const stderr = streamText(result.stderr);
   const status = statusOf(result, exitCode, signal, stderr);
-  const limit =
-    status !== 'timeout' ? null : result.cause === 'wall' ? ('wall' as const) : ('processor' as const);
+  const byWall = status === 'timeout' && result.cause === 'wall';
   const ending = {
-    ...{ status, exitCode, signal, memoryBytes: request.memoryBytes, fileBytes: request.fileBytes },
-    seconds: limit === 'wall' ? wallSeconds(request) : request.seconds,
+    status,
+    exitCode,
+    signal,
+    memoryBytes: request.memoryBytes,
+    fileBytes: request.fileBytes,
+    seconds: byWall ? wallSeconds(request) : request.seconds,
     hardBytes: hardOutputBytes(request.outputBytes),
     sessionEnded: result.sessionEnded,
   };
   const paths = { workdir: result.workdir, interpreter };
-  return {
+  const told: ToolResult = {
     callId: request.callId,
     status,
-    ...(limit === null ? {} : { limit }),
     stdout: streamText(result.stdout),
     stderr,
     output: modelView(result.stdout, result.stderr, ending, paths, request.outputBytes),
@@ -100,16 +103,16 @@ export function outcome(
     seconds: result.seconds,
     cpuSeconds: result.cpuSeconds,
     truncatedBytes: result.stdout.dropped + result.stderr.dropped,
-    ...(request.session === undefined ? {} : { sessionEnded: result.sessionEnded }),
-    ...(request.fetch === undefined
-      ? {}
-      : {
-          files: Object.fromEntries(
-            request.fetch.flatMap((name, i) => {
-              const content = result.files.get(i);
-              return content === undefined ? [] : [[name, content]];
-            }),
-          ),
-        }),
   };
+  if (status === 'timeout') told.limit = byWall ? 'wall' : 'processor';
+  if (request.session !== undefined) told.sessionEnded = result.sessionEnded;
+  if (request.fetch !== undefined) {
+    told.files = Object.fromEntries(
+      request.fetch.flatMap((name, i) => {
+        const content = result.files.get(i);
+        return content === undefined ? [] : [[name, content]];
+      }),
+    );
+  }
+  return told;
 }
