@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
@@ -25,10 +26,7 @@
 #include "process.h"
 #include "wire.h"
 
-enum {
-  kNice = 3,                 // a third of a processor is left to a program where the trainer would have all of it
-  kSlice = 20 * 1000 * 1000  // ns
-};
+enum { kSliceMs = 20 };
 
 static _Noreturn void fail(int control, const char* step, const char* what) {
   const int error = errno;
@@ -159,26 +157,28 @@ static void make_file_system(const struct tg_settings* settings, int control) {
   if (chdir("/") != 0) fail(control, "chdir", "/");
 }
 
-// The trainer's event loop, which wakes for a moment to hand out the next program, is not to wait for programs: those are given the
-// processor a little less often, later, and for longer at a time. Linux before 6.12 takes the policy and ignores the slice.
-// A kernel that will not have it does without. All that a template forks inherits this, and its group of tasks where the kernel makes one of each session.
-static void give_way(int proc) {
-  const int nice = getpriority(PRIO_PROCESS, 0) + kNice;
+// The trainer's event loop, which wakes for a moment to hand out the next program, is not to wait for programs: those get the processor
+// as much as they would, but later and for longer at a time. All that a template forks inherits this. Linux before 6.12 takes the
+// policy and ignores the slice; a kernel that will have neither does without. No nice value: templates would starve beside programs
+// that use up their time, and programs beside a trainer that computes.
+static void give_way(void) {
   const struct {  // sched_attr, which old headers lack
     uint32_t size, policy;
     uint64_t flags;
     int32_t nice;
     uint32_t priority;
     uint64_t runtime, deadline, period;
-  } wanted = {.size = sizeof wanted, .policy = SCHED_BATCH, .nice = nice < 19 ? nice : 19, .runtime = kSlice};
+  } wanted = {.size = sizeof wanted,
+              .policy = SCHED_BATCH,
+              .nice = getpriority(PRIO_PROCESS, 0),
+              .runtime = kSliceMs * 1000000};
   syscall(SYS_sched_setattr, 0, &wanted, 0);
-  char text[8];
-  snprintf(text, sizeof text, "%d", kNice);
-  write_file(proc, "self/autogroup", text);
 }
 
 static _Noreturn void execute(const struct tg_settings* settings, size_t index, int control) {
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  setsid();
+  give_way();
   const int null = open("/dev/null", O_RDWR);
   if (null < 0) fail(control, "open", "/dev/null");
   if (dup2(null, 0) < 0 || dup2(null, 1) < 0) fail(control, "dup2", "");
@@ -220,8 +220,6 @@ _Noreturn void tg_run_template(const struct tg_settings* settings, size_t index,
   const int root = uid == 0;
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // who is not dumpable may not write its own uid_map
   const int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  setsid();
-  give_way(proc);
   if (proc >= 0) write_file(proc, "self/oom_score_adj", "1000");  // taken before the trainer when memory runs out
   if (!(settings->layers & TG_NAMESPACES)) {
     if (root && settings->stranger_runs) {

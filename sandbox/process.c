@@ -80,11 +80,7 @@ int tg_become(struct tg_policy* policy, const struct tg_process* process, struct
   sigset_t none;
   sigemptyset(&none);
   if (step(sigprocmask(SIG_SETMASK, &none, NULL), process, "sigprocmask") != 0) return -1;
-  // Without namespaces programs would find each other in one session; with them, they stay in the one that gives way to the trainer.
-  if (policy->layers & TG_NAMESPACES)
-    setpgid(0, 0);
-  else
-    setsid();
+  setsid();
   umask(077);
   int work = process->work;
   if (work >= 0) {
