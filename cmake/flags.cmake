@@ -13,7 +13,7 @@ if(TOOLGRAD_SANITIZE)
                         "found \"${TOOLGRAD_SANITIZE}\"")
   endif()
   # -O1 keeps stack traces readable; kernels are slow but complete.
-  set(CMAKE_CXX_FLAGS_RELEASE "-O1 -g")
+  set(CMAKE_CXX_FLAGS_RELEASE "-O1 -g1")
   target_compile_options(toolgrad_flags INTERFACE -fsanitize=${TOOLGRAD_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(toolgrad_flags INTERFACE -fsanitize=${TOOLGRAD_SANITIZE})
   if(TOOLGRAD_SANITIZE MATCHES "undefined")

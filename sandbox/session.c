@@ -51,7 +51,10 @@ static void watch(pid_t pid, int child) {
     }
     if (waits[0].revents == 0) continue;
     char word;
-    if (read(child, &word, 1) == 1) _exit(0);
+    if (read(child, &word, 1) == 1) {
+      close(child);  // the fork goes on now, not when all of this process is gone
+      _exit(0);
+    }
     break;
   }
   close(child);
