@@ -296,6 +296,8 @@ static void finish(struct supervisor* all, struct box* box, const struct tg_even
     fail_call(all, box, "the interpreter ended before the program began", 0);
     return;
   }
+  // It may have ended before the next look; a session's next cell gets another.
+  if (box->cause == kExit && box->session == 0 && exceeds_quota(box)) box->cause = kQuota;
   measure_tree(box);
   const uint64_t cpu = event->cpu_us > box->tree_spent ? event->cpu_us : box->tree_spent;
   // Killed, and not by us: by the kernel for want of memory, or by itself.
@@ -354,6 +356,13 @@ static pid_t process_of(int pidfd) {
   return pid > 0 ? pid : 0;
 }
 
+// Between two cells nothing of a session runs.
+static void pause_session(struct supervisor* all, struct box* box, struct tg_event done) {
+  box->done.kind = 0;
+  syscall(SYS_pidfd_send_signal, box->pidfd, SIGSTOP, NULL, 0);
+  finish(all, box, &done, 0);
+}
+
 static void on_status(struct supervisor* all, struct box* box) {
   struct tg_event event;
   int descriptor;
@@ -377,7 +386,11 @@ static void on_status(struct supervisor* all, struct box* box) {
     const bool forks = (all->settings.layers & TG_NAMESPACES) && (box->session != 0 || box->run.processes > 0);
     box->init = forks ? process_of(descriptor) : 0;
     descriptor = -1;
-    if (box->cause != kExit) kill_box(all, box);  // stopped before there was what could be killed
+    if (box->started) measure_tree(box), box->tree_spent = 0;  // what it has used until now is lost
+    if (box->cause != kExit)
+      kill_box(all, box);  // stopped before there was what could be killed
+    else if (box->done.kind == TG_EVENT_DONE && !(all->settings.layers & TG_NAMESPACES))
+      pause_session(all, box, box->done);  // its cell was faster than the template
   } else if (event.kind == TG_EVENT_STARTED && box->session == 0) {
     on_started(box, sender);
   } else if (event.kind == TG_EVENT_CLEANED && box->busy && box->done.kind == TG_EVENT_DONE) {
@@ -420,13 +433,10 @@ static void on_cell(struct supervisor* all, struct box* box) {
     if (event.cpu_us == 0 && now > box->processor_before) event.cpu_us = now - box->processor_before;
     box->escalate_at = 0;
     const struct tg_order order = {.kind = TG_ORDER_CLEAN, .pid = event.pid};
-    if ((all->settings.layers & TG_NAMESPACES) && tg_send(box->ports[kStatus], &order, sizeof order, NULL, 0) == 0) {
-      box->done = event;
-    } else {
-      // Between two cells nothing of a session runs.
-      syscall(SYS_pidfd_send_signal, box->pidfd, SIGSTOP, NULL, 0);
-      finish(all, box, &event, 0);
-    }
+    box->done = event;
+    if ((all->settings.layers & TG_NAMESPACES) && tg_send(box->ports[kStatus], &order, sizeof order, NULL, 0) == 0)
+      return;
+    if (box->pidfd >= 0) pause_session(all, box, event);
   } else if (size <= 0) {
     // The interpreter goes, or the program closed the socket: the session is over, and its end will be reported.
     epoll_ctl(all->epoll, EPOLL_CTL_DEL, box->ports[kCell], NULL);

@@ -86,6 +86,8 @@ int64_t now_us(void);
 uint64_t processor_us(pid_t pid);
 // That of all processes of a box, where it may have several, is added to what it has spent.
 void measure_tree(struct box* box);
+// Whether its files on disk are too large, or too many.
+bool exceeds_quota(const struct box* box);
 // How often the kernel has killed for want of memory, on the whole machine.
 uint64_t memory_kills(void);
 // How long it has been ready to run without a processor.

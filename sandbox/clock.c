@@ -105,6 +105,10 @@ void measure_tree(struct box* box) {
   box->tree_last = sum;
 }
 
+bool exceeds_quota(const struct box* box) {
+  return box->work >= 0 && tg_exceeds(box->work, box->run.file_bytes, kEntries);
+}
+
 static void check_clock(struct supervisor* all, struct box* box, int64_t now) {
   if (!box->started) {
     snprintf(box->error, sizeof box->error, "the interpreter was not ready within %.1f s",
@@ -126,7 +130,7 @@ static void check_clock(struct supervisor* all, struct box* box, int64_t now) {
         !forks && spent < box->run.cpu_us / 4 && queued > box->run.wall_us / 2 && queued < ((uint64_t)1 << 60);
     return stop_call(all, box, kWallTime);
   }
-  if (box->work >= 0 && tg_exceeds(box->work, box->run.file_bytes, kEntries)) return stop_call(all, box, kQuota);
+  if (exceeds_quota(box)) return stop_call(all, box, kQuota);
   // With this many processors it cannot have used up what is left before:
   static long processors;
   if (processors == 0) processors = sysconf(_SC_NPROCESSORS_CONF);

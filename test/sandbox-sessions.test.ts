@@ -15,6 +15,24 @@ test.after.always(() => Promise.all([tool?.close(), flat?.close()]));
 const cell = (session: string, code: string, changed: Partial<ToolRequest> = {}) =>
   request(code, { session, ...changed });
 
+test.serial('no session of hundreds is lost, however soon its first cell ends', async (t) => {
+  for (const mine of [tool, flat]) {
+    const statuses = new Map<string, number>();
+    const lane = async (_: unknown, number: number): Promise<void> => {
+      for (let i = 0; i < 60; i++) {
+        const session = `short ${number} ${i}`;
+        for (const code of ['x = 1', 'x']) {
+          const { status } = await mine.run(cell(session, code));
+          statuses.set(status, (statuses.get(status) ?? 0) + 1);
+        }
+        mine.endSession(session);
+      }
+    };
+    await Promise.all(Array.from({ length: 8 }, lane));
+    t.deepEqual([...statuses], [['ok', 960]]);
+  }
+});
+
 test('variables, imports and functions live on, and a last expression is shown', async (t) => {
   const run = (code: string) => tool.run(cell('lives', code));
   t.is((await run('import math\nx = [1]\ndef f(n): return n + len(x)')).output, '');

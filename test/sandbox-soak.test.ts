@@ -66,7 +66,7 @@ test('jobs are chosen by weight, and every one in the end', (t) => {
 });
 
 for (const level of levels) {
-  for (const kill of [null, 0.3]) {
+  for (const kill of [null, 0.15]) {
     test.serial(
       `100 executions at ${level}${kill !== null ? ', the supervisor killed now and then' : ''}`,
       async (t) => {
@@ -83,7 +83,7 @@ for (const level of levels) {
         const { text, failures } = verdictOf(report);
         t.deepEqual(failures, [], `${lines.join('\n')}\n${text}`);
         t.true(report.executions >= 100 && report.samples.length === 21);
-        t.true(kill === null ? report.kills === 0 : report.kills >= 2);
+        t.true(kill === null ? report.kills === 0 : report.kills >= 1);
         t.log(
           `${report.executions} executions, ${report.kills} kills, ${report.interrupted} jobs lost to them`,
         );

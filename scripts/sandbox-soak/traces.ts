@@ -73,7 +73,8 @@ function systemVObjects(): number {
 const kMostTemplates = 2;
 
 /**
- * Waits (a second at most) until only templates are below the supervisor, then counts. `supervisors` are all that there have been.
+ * Waits (a second at most) until only templates are below the supervisor, and then (three seconds at most) while it still clears away what
+ * the last programs left, which it does after their results; then counts. `supervisors` are all that there have been.
  */
 export async function takeTraces(
   supervisor: number,
@@ -82,6 +83,11 @@ export async function takeTraces(
 ): Promise<Traces> {
   const others = () => below(supervisor).length > kMostTemplates || !below(supervisor).every(isAlive);
   for (let waited = 0; others() && waited < 1000; waited += 10) await sleep(10);
+  const held = () => [readdirSync(`/proc/${supervisor}/fd`).length, folders(temporary)].join();
+  for (let before = '', waited = 0; before !== held() && waited < 3000; waited += 100) {
+    before = held();
+    await sleep(100);
+  }
   const all = below(supervisor);
   const alive = all.filter(isAlive);
   const templates = alive.slice(0, kMostTemplates);
