@@ -16,7 +16,6 @@
 #include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -157,28 +156,10 @@ static void make_file_system(const struct tg_settings* settings, int control) {
   if (chdir("/") != 0) fail(control, "chdir", "/");
 }
 
-// The trainer's event loop, which wakes for a moment to hand out the next program, is not to wait for programs: those get the processor
-// as much as they would, but later and for longer at a time. All that a template forks inherits this. Linux before 6.12 takes the
-// policy and ignores the slice; a kernel that will have neither does without. No nice value: templates would starve beside programs
-// that use up their time, and programs beside a trainer that computes.
-static void give_way(void) {
-  const struct {  // sched_attr, which old headers lack
-    uint32_t size, policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime, deadline, period;
-  } wanted = {.size = sizeof wanted,
-              .policy = SCHED_BATCH,
-              .nice = getpriority(PRIO_PROCESS, 0),
-              .runtime = kSliceMs * 1000000};
-  syscall(SYS_sched_setattr, 0, &wanted, 0);
-}
-
 static _Noreturn void execute(const struct tg_settings* settings, size_t index, int control) {
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   setsid();
-  give_way();
+  tg_give_way(SCHED_BATCH, kSliceMs);
   const int null = open("/dev/null", O_RDWR);
   if (null < 0) fail(control, "open", "/dev/null");
   if (dup2(null, 0) < 0 || dup2(null, 1) < 0) fail(control, "dup2", "");

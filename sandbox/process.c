@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,6 +23,20 @@ pid_t tg_clone(unsigned long flags, int* pidfd) {
 #else
 #error "expected x86-64 or arm64"
 #endif
+}
+
+void tg_give_way(int policy, unsigned slice_ms) {
+  const struct {  // sched_attr, which old headers lack
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } wanted = {.size = sizeof wanted,
+              .policy = (uint32_t)policy,
+              .nice = getpriority(PRIO_PROCESS, 0),
+              .runtime = (uint64_t)slice_ms * 1000000};
+  syscall(SYS_sched_setattr, 0, &wanted, 0);
 }
 
 struct tg_event tg_ended(int wait_status, const struct rusage* usage) {

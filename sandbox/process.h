@@ -21,6 +21,12 @@ struct tg_process {
   pid_t parent;  // must still be there when death is tied to it
 };
 
+// The trainer's event loop, which wakes for a moment to hand out the next program, is not to wait for programs: they get the processor
+// as much as they would, but later (SCHED_BATCH) and for longer at a time; the supervisor is between the two. Linux before 6.12 takes
+// the policy and ignores the slice; a kernel that will have neither does without. No nice value: templates would starve beside programs
+// that use up their time, and programs beside a trainer that computes. What a process forks inherits it.
+void tg_give_way(int policy, unsigned slice_ms);
+
 // A fork by system call, for processes that run C only: no handlers run, and nothing of libc's state is renewed.
 pid_t tg_clone(unsigned long flags, int* pidfd);
 // Turns the calling process, a fresh fork, into the one that is to run the program. 0, or -1 after telling why.
