@@ -301,7 +301,7 @@ static void finish(struct supervisor* all, struct box* box, const struct tg_even
   measure_tree(box);
   const uint64_t cpu = event->cpu_us > box->tree_spent ? event->cpu_us : box->tree_spent;
   // Killed, and not by us: by the kernel for want of memory, or by itself.
-  if (box->cause == kExit && (event->status & 0x7f) == SIGKILL && memory_kills() > all->memory_kills) {
+  if (box->cause == kExit && (event->status & 0x7f) == SIGKILL && tg_memory_kills(&all->cgroup) > all->memory_kills) {
     all->memory_kills += 1;
     flags |= kOutOfMemory;
   }

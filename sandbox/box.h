@@ -88,8 +88,6 @@ uint64_t processor_us(pid_t pid);
 void measure_tree(struct box* box);
 // Whether its files on disk are too large, or too many.
 bool exceeds_quota(const struct box* box);
-// How often the kernel has killed for want of memory, on the whole machine.
-uint64_t memory_kills(void);
 // How long it has been ready to run without a processor.
 uint64_t queued_us(pid_t pid);
 

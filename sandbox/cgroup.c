@@ -133,6 +133,23 @@ void tg_enter_cgroup(const struct tg_cgroup* group) {
   }
 }
 
+uint64_t tg_memory_kills(const struct tg_cgroup* group) {
+  static const char* const names[] = {"memory.oom_control", "memory.events"};  // of versions 1 and 2
+  char path[600], line[128];
+  FILE* file = NULL;
+  for (int i = 0; i < 2 && group->memory >= 0 && file == NULL; i++) {
+    snprintf(path, sizeof path, "%s/%s", group->memory_path, names[i]);
+    file = fopen(path, "re");
+  }
+  if (file == NULL) file = fopen("/proc/vmstat", "re");
+  unsigned long long kills = 0;
+  while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+    if (sscanf(line, "oom_kill %llu", &kills) == 1) break;
+  }
+  if (file != NULL) fclose(file);
+  return kills;
+}
+
 static int remove_one(const char* path) {
   if (path[0] == 0) return 0;
   const int failed = rmdir(path) != 0 && errno != ENOENT ? -1 : 0;

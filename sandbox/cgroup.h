@@ -13,5 +13,7 @@ struct tg_cgroup {
 void tg_make_cgroup(struct tg_cgroup* group, uint64_t memory_bytes, unsigned processes, char* text, size_t room);
 // Puts the calling process into it. What cannot be entered is left: it was there a moment ago, and is an extra.
 void tg_enter_cgroup(const struct tg_cgroup* group);
+// How often the kernel has killed in it for want of memory; without a group: on the whole machine.
+uint64_t tg_memory_kills(const struct tg_cgroup* group);
 // Removes it; its processes must be gone. 0 or -1.
 int tg_remove_cgroup(const struct tg_cgroup* group);

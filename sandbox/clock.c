@@ -44,17 +44,6 @@ uint64_t queued_us(pid_t pid) {
   return sscanf(text, "%llu %llu", &running, &queued) == 2 ? queued / 1000 : 0;
 }
 
-uint64_t memory_kills(void) {
-  char line[128];
-  unsigned long long kills = 0;
-  FILE* file = fopen("/proc/vmstat", "re");
-  while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-    if (sscanf(line, "oom_kill %llu", &kills) == 1) break;
-  }
-  if (file != NULL) fclose(file);
-  return kills;
-}
-
 // Processor time of the children that a process has waited for, and theirs.
 static uint64_t waited_us(pid_t pid) {
   char name[48], text[1024];

@@ -26,6 +26,7 @@ pid_t tg_clone(unsigned long flags, int* pidfd) {
 }
 
 void tg_give_way(int policy, unsigned slice_ms) {
+  if (sched_getscheduler(0) != SCHED_OTHER) return;
   const struct {  // sched_attr, which old headers lack
     uint32_t size, policy;
     uint64_t flags;

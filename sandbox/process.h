@@ -24,7 +24,8 @@ struct tg_process {
 // The trainer's event loop, which wakes for a moment to hand out the next program, is not to wait for programs: they get the processor
 // as much as they would, but later (SCHED_BATCH) and for longer at a time; the supervisor is between the two. Linux before 6.12 takes
 // the policy and ignores the slice; a kernel that will have neither does without. No nice value: templates would starve beside programs
-// that use up their time, and programs beside a trainer that computes. What a process forks inherits it.
+// that use up their time, and programs beside a trainer that computes. A trainer that was started under another policy keeps it for all.
+// What a process forks inherits it.
 void tg_give_way(int policy, unsigned slice_ms);
 
 // A fork by system call, for processes that run C only: no handlers run, and nothing of libc's state is renewed.

@@ -212,7 +212,7 @@ static void settle(struct tg_text body) {
   snprintf(all.cgroup_text, sizeof all.cgroup_text, "not asked for");
   if (settings->budget_bytes > 0)
     tg_make_cgroup(&all.cgroup, settings->budget_bytes, kMostProcesses, all.cgroup_text, sizeof all.cgroup_text);
-  all.memory_kills = memory_kills();
+  all.memory_kills = tg_memory_kills(&all.cgroup);
   start_template(0);
 }
 

@@ -162,10 +162,13 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     };
     const supervisors = new Set<number>();
     const supervisor = async (): Promise<number> => {
-      // After a kill the next call starts another.
-      for (let tries = 0; tool.supervisorPid === null && tries < 50; tries++)
+      // After a kill, of which the tool may not know yet, the next call starts another.
+      const gone = () => tool.supervisorPid === null || !isAlive(tool.supervisorPid);
+      for (let tries = 0; gone() && tries < 50; tries++) {
+        await sleep(10);
         await tool.run({ callId: 'again', code: 'pass', ...limits });
-      if (tool.supervisorPid === null) throw new Error('the supervisor is not replaced any more');
+      }
+      if (tool.supervisorPid === null || gone()) throw new Error('the supervisor is not replaced any more');
       supervisors.add(tool.supervisorPid);
       return tool.supervisorPid;
     };
