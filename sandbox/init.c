@@ -21,7 +21,7 @@
 #include "descriptors.h"
 #include "process.h"
 
-enum { kInodes = 8192 };
+enum { kInodes = 8192, kRounds = 1000 };
 
 static int mount_work(uint64_t bytes) {
   char options[96];
@@ -56,27 +56,38 @@ static void hand_over(const struct tg_process* process) {
 
 static pid_t kept;  // the interpreter of a session between two cells
 
-// Kills what a cell has left and stops the interpreter: of every process since the last time only `keep` is there, and does not run.
-// Numbers grow, so that the newest is told by making one more; threads, which have numbers too, cannot be opened.
-// `keep` is the program's word. Returns -1 if it cannot be, or the numbers have run over.
+// The number of a process that has come and gone: every one before it has a smaller number. -1 if none can be made.
+static pid_t next_number(void) {
+  const pid_t number = vfork();
+  if (number == 0) _exit(0);
+  if (number > 0) waitpid(number, NULL, 0);
+  return number;
+}
+
+// Stops the interpreter and kills what a cell has left, until nobody has come meanwhile: processes may replace each other. Numbers grow, so
+// that the newest is told by making one more; threads, which have numbers too, cannot be opened.
+// `keep` is the program's word. Returns -1 if it cannot be, the numbers have run over, or there is no end.
 static int clean(pid_t keep) {
   static pid_t cleaned = 1;
-  if (keep < 2) return -1;
-  const pid_t newest = vfork();
-  if (newest == 0) _exit(0);
-  if (newest < 0) return -1;
-  waitpid(newest, NULL, 0);
-  if (newest < keep || newest < cleaned) return -1;
-  for (pid_t pid = kept > 0 && kept != keep ? kept : cleaned + 1; pid < newest;
-       pid = pid == kept ? cleaned + 1 : pid + 1) {
-    const int process = pid == keep ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
-    if (process < 0) continue;
-    syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
-    close(process);
+  if (keep < 2 || kill(keep, SIGSTOP) != 0) return -1;
+  for (int round = 0; round < kRounds; round++) {
+    const pid_t newest = next_number();
+    if (newest < keep || newest < cleaned) return -1;
+    if (round > 0 && newest == cleaned + 1) {
+      cleaned = newest;
+      return 0;
+    }
+    for (pid_t pid = kept > 0 && kept != keep ? kept : cleaned + 1; pid < newest;
+         pid = pid == kept ? cleaned + 1 : pid + 1) {
+      const int process = pid == keep ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+      if (process < 0) continue;
+      syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
+      close(process);
+    }
+    kept = keep;
+    cleaned = newest;
   }
-  kept = keep;
-  cleaned = newest;
-  return kill(keep, SIGSTOP);
+  return -1;
 }
 
 static void obey(const struct tg_process* process) {
