@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- --sandbox`: our sandbox beside the ways in which programs are commonly run. Each table has the goal that was set
- * before, and whether it was reached. Seven minutes, of which throughput takes four.
+ * before, and whether it was reached. Eight minutes, of which throughput takes four.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

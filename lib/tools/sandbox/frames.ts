@@ -155,7 +155,7 @@ function codeBytes(code: string): Buffer {
 const microseconds = (seconds: number) => Math.ceil(seconds * 1e6);
 
 /** Of a run's fields of fixed size and the sizes of the others. */
-const kRunFields = 112;
+const kRunFields = 108;
 
 export function runFrame(run: RunFrame): Buffer {
   const code = codeBytes(run.code);
